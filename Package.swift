@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The layers, bottom up. A target depends only on targets of a lower layer, and only on those named here;
+/// `LayeringTests` holds this table against the import lines.
+let targets: [Target] = [
+  // Layer 0: C.
+  .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+  .systemLibrary(
+    name: "COpenBLAS", pkgConfig: "openblas lapacke",
+    providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
+  // Optimised in every configuration: the test suite runs these loops over real models.
+  .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+
+  // Layer 1: three worlds that know nothing of each other.
+  .target(name: "MPI", dependencies: ["CMPI"]),
+  .target(name: "LinearAlgebra", dependencies: ["COpenBLAS", "CKernels"]),
+  .target(name: "Checkpoints", dependencies: ["CKernels"]),
+
+  // Layers 2 and 3: what is decomposed, and what is made of it.
+  .target(name: "WeightSources", dependencies: ["Checkpoints", "LinearAlgebra", "CKernels"]),
+  .target(name: "Adapters", dependencies: ["Checkpoints", "LinearAlgebra", "WeightSources"]),
+
+  // Layer 4: who does it, when, on which rank.
+  .target(
+    name: "Scheduling", dependencies: ["MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters"]),
+
+  // Layer 5: the programs.
+  .executableTarget(
+    name: "unbraid",
+    dependencies: [
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ]),
+  .executableTarget(
+    name: "unbraid-bench",
+    dependencies: [
+      "LinearAlgebra", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ]),
+
+  // Tests: one target a source target, mirrored file for file.
+  .target(
+    name: "TestSupport", dependencies: ["LinearAlgebra", "Checkpoints"], path: "Tests/TestSupport"),
+  .executableTarget(name: "mpi-test-program", dependencies: ["MPI"], path: "Tests/mpi-test-program"),
+  .testTarget(name: "MPITests", dependencies: ["TestSupport", "mpi-test-program"]),
+  .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
+  .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+  .testTarget(
+    name: "WeightSourcesTests", dependencies: ["WeightSources", "Checkpoints", "LinearAlgebra", "TestSupport"]),
+  .testTarget(
+    name: "AdaptersTests",
+    dependencies: ["Adapters", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
+  .testTarget(
+    name: "SchedulingTests", dependencies: ["Scheduling", "Checkpoints", "WeightSources", "TestSupport"]),
+  .testTarget(
+    name: "UnbraidTests",
+    dependencies: ["unbraid", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
+  .testTarget(name: "LayeringTests", dependencies: ["TestSupport"]),
+]
+
+let package = Package(
+  name: "unbraid",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: targets,
+  swiftLanguageModes: [.v6]
+)
+
+/// Warnings are errors under CI only, so that a newer compiler's new warning stops nobody's build.
+let underCI = Context.environment["CI"] != nil
+for target in package.targets where target.type != .system && !target.name.hasPrefix("C") {
+  target.swiftSettings = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+  ]
+  if underCI { target.swiftSettings?.append(.treatAllWarnings(as: .error)) }
+}

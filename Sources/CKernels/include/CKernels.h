@@ -1,0 +1,46 @@
+#ifndef UNBRAID_CKERNELS_H
+#define UNBRAID_CKERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Loops over the elements of weights that Swift's baseline code generation would make a library call an
+// element, or that need a fixed order of summation. Every function picks its instruction set at run time.
+
+// Element types of stored weights that have a meaning as a number.
+typedef enum {
+  ckernels_f64,
+  ckernels_f32,
+  ckernels_f16,
+  ckernels_bf16,
+  ckernels_f8_e4m3,
+  ckernels_f8_e5m2
+} ckernels_element;
+
+// Bytes of one element.
+size_t ckernels_element_size(ckernels_element type);
+
+// destination[i] = float(source[i]); exact for every type but f64, which is rounded to nearest even.
+void ckernels_widen(const void *source, ckernels_element type, float *destination, size_t count);
+
+// destination[i] = tuned[i] - base[i], rounded once to float: subtracted in float, or in double if either
+// side is f64.
+void ckernels_difference(const void *base, ckernels_element base_type, const void *tuned,
+                         ckernels_element tuned_type, float *destination, size_t count);
+
+// destination[i] = source[i] rounded to nearest even; type is f32, bf16 or f16. Overflow gives an infinity.
+void ckernels_narrow(const float *source, ckernels_element type, void *destination, size_t count);
+
+// Copies a row-major block of floats with the given stride between rows into a dense block of doubles.
+void ckernels_widen_block(const float *source, size_t stride, size_t rows, size_t columns, double *destination);
+
+// Sum of squares in double over 16 fixed lanes: the same value for the same elements on any machine.
+double ckernels_sum_of_squares(const float *source, size_t count);
+
+// Index of the first NaN or infinity, or -1.
+ptrdiff_t ckernels_first_nonfinite(const float *source, size_t count);
+
+// Index of the element with the largest magnitude, the first of equals; -1 for count 0.
+ptrdiff_t ckernels_largest_magnitude(const float *source, size_t count);
+
+#endif

@@ -1,0 +1,37 @@
+/// A row-major block inside somebody else's matrix: what BLAS calls a pointer with a leading dimension.
+///
+/// It owns nothing and must not outlive its matrix; it never leaves this package's kernels.
+package struct MatrixView<Element: BitwiseCopyable> {
+  package let base: UnsafeMutablePointer<Element>
+  package let rowCount: Int
+  package let columnCount: Int
+  /// The distance between rows, in elements.
+  package let stride: Int
+
+  package func rows(_ range: Range<Int>) -> MatrixView {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rowCount, "rows outside the matrix")
+    return MatrixView(
+      base: base + range.lowerBound * stride, rowCount: range.count, columnCount: columnCount, stride: stride)
+  }
+
+  package func columns(_ range: Range<Int>) -> MatrixView {
+    precondition(range.lowerBound >= 0 && range.upperBound <= columnCount, "columns outside the matrix")
+    return MatrixView(
+      base: base + range.lowerBound, rowCount: rowCount, columnCount: range.count, stride: stride)
+  }
+
+  package func row(_ index: Int) -> UnsafeMutableBufferPointer<Element> {
+    UnsafeMutableBufferPointer(start: base + index * stride, count: columnCount)
+  }
+
+  package func copy(from source: MatrixView) {
+    precondition(source.rowCount == rowCount && source.columnCount == columnCount, "blocks differ in shape")
+    for row in 0..<rowCount {
+      (base + row * stride).update(from: source.base + row * source.stride, count: columnCount)
+    }
+  }
+
+  package func fill(_ value: Element) {
+    for row in 0..<rowCount { (base + row * stride).update(repeating: value, count: columnCount) }
+  }
+}
