@@ -35,7 +35,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid-bench",
     dependencies: [
-      "LinearAlgebra", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      "WeightSources", "Checkpoints", "LinearAlgebra",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 
   // Tests: one target a source target, mirrored file for file.

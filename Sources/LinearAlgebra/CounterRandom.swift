@@ -53,3 +53,11 @@ public struct CounterRandom: Sendable {
     }
   }
 }
+
+extension Matrix where Element == Float {
+  /// A matrix of independent numbers uniform in (−1, 1).
+  public init(uniform random: CounterRandom, rows rowCount: Int, columns columnCount: Int) {
+    self.init(uninitializedRows: rowCount, columns: columnCount)
+    random.fillUniform(view, block: 0)
+  }
+}

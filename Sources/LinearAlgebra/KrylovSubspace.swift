@@ -49,20 +49,20 @@ func krylovSubspace(
 /// The gains shrink by a ratio r that itself changes slowly, so what remains is about g·r/(1 − r) after a gain
 /// g. Over power laws, spikes over a bulk and pure noise the true remainder was at most 2.4 times that after
 /// three blocks and 1.2 times after four or more wherever the rule could stop, hence the safety factors.
-struct GainRule {
+package struct GainRule {
   private let energy: Double
   private let tolerance: Double
   private var captured: [Double] = []
 
-  init(energy: Double, tolerance: Double) {
+  package init(energy: Double, tolerance: Double) {
     self.energy = energy
     self.tolerance = tolerance
   }
 
-  mutating func append(captured value: Double) { captured.append(value) }
+  package mutating func append(captured value: Double) { captured.append(value) }
 
   /// The energy the best rank k may have beyond what is captured; never more than all that is left.
-  var remainder: Double {
+  package var remainder: Double {
     guard let last = captured.last else { return energy }
     let left = max(0, energy - last)
     guard captured.count >= 3 else { return left }
@@ -75,7 +75,7 @@ struct GainRule {
     return min(left, safety * gain * ratio / (1 - ratio))
   }
 
-  var isSatisfied: Bool {
+  package var isSatisfied: Bool {
     guard let last = captured.last else { return false }
     return remainder <= tolerance * (last + remainder)
   }

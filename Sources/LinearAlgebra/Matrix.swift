@@ -40,6 +40,9 @@ public struct Matrix<Element: BitwiseCopyable & Sendable>: ~Copyable, @unchecked
 
   deinit { base.deallocate() }
 
+  /// Rows and columns.
+  public var shape: (rowCount: Int, columnCount: Int) { (rowCount, columnCount) }
+
   /// The number of elements.
   public var count: Int { rowCount * columnCount }
 

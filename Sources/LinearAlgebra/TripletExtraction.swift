@@ -30,16 +30,15 @@ private let numericalRankThreshold = 0x1p-20
 /// 3. What remains non-orthogonal, rounding enlarged by σ₁/σᵢ, is removed by CholeskyQR2.
 ///
 /// Σσ² equals ‖A·V‖² to rounding, so the residual of the triplets follows without another look at A.
-func extractTriplets(of matrix: borrowing Matrix<Float>, from subspace: consuming LeadingSubspace)
-  throws(LAPACKError) -> Triplets
-{
+func extractTriplets(
+  of matrix: borrowing Matrix<Float>, energy: Double, from subspace: consuming LeadingSubspace
+) throws(LAPACKError) -> Triplets {
   let matrixAsOperator = ShortSideOperator(matrix.view)
   let images = Matrix<Float>(
     uninitializedRows: subspace.vectors.rowCount, columns: matrixAsOperator.longLength)
   matrixAsOperator.apply(subspace.vectors.view, into: images.view)
 
   let eigen = try SymmetricEigen(lowerTriangle: gramMatrix(images.view), wantsVectors: true)
-  let energy = matrix.sumOfSquares()
   let values = eigen.values.map { max(0, $0).squareRoot() }
     .prefix { $0 > numericalRankThreshold * energy.squareRoot() }
   let shortRows = rotated(subspace.vectors, by: eigen.vectors, keeping: values.count)

@@ -74,12 +74,16 @@ public struct TruncatedSVD: ~Copyable, Sendable {
 
   /// Decomposes a matrix of finite entries.
   ///
-  /// The same matrix, options and kind of processor give the same bits. The matrix is left as it was, but
-  /// for a power-of-two scaling that is undone.
+  /// The same matrix, options and kind of processor give the same bits. The matrix is left as it was: norms
+  /// far from 1 are scaled by a power of two meanwhile.
   /// - Throws: `LAPACKError` if an inner eigenvalue or SVD iteration does not converge.
-  public init(of matrix: inout Matrix<Float>, options: Options) throws(LAPACKError) {
+  ///
+  /// `energy` is ‖A‖_F² if the caller has it already from reading A.
+  public init(of matrix: inout Matrix<Float>, energy knownEnergy: Double? = nil, options: Options)
+    throws(LAPACKError)
+  {
     precondition(options.rank >= 1, "a truncated SVD has rank 1 at least")
-    let energy = matrix.sumOfSquares()
+    let energy = knownEnergy ?? matrix.sumOfSquares()
     guard energy > 0 else {
       self = TruncatedSVD(zeroOfRows: matrix.rowCount, columns: matrix.columnCount)
       return
@@ -89,9 +93,10 @@ public struct TruncatedSVD: ~Copyable, Sendable {
     scale.apply(to: &matrix)
     let rank = min(options.rank, matrix.rowCount, matrix.columnCount)
     let method = options.method == .auto ? Method.cheapest(for: matrix.shape, rank: rank) : options.method
+    let scaledEnergy = energy * scale.factor * scale.factor
     let subspace = try Self.subspace(
-      of: matrix, energy: energy * scale.factor * scale.factor, method: method, rank: rank, options: options)
-    let triplets = try extractTriplets(of: matrix, from: subspace)
+      of: matrix, energy: scaledEnergy, method: method, rank: rank, options: options)
+    let triplets = try extractTriplets(of: matrix, energy: scaledEnergy, from: subspace)
     scale.undo(on: &matrix)
     self = TruncatedSVD(triplets, of: matrix, energy: energy, scale: scale)
   }
@@ -139,19 +144,10 @@ public struct TruncatedSVD: ~Copyable, Sendable {
     let difference = energy - captured
     // Orthogonality to 1e-7 leaves 1e-7·‖A‖² of doubt: a relative 1e-4 of the difference at this bound.
     if difference > 1e-2 * energy { return difference }
-    let weighted = Matrix<Float>(uninitializedRows: u.rowCount, columns: u.columnCount)
-    weighted.view.copy(from: u.view)
-    for row in 0..<u.rowCount {
-      let entries = weighted.view.row(row)
-      for column in 0..<s.count { entries[column] *= Float(s[column]) }
-    }
+    var weighted = Matrix<Float>(uninitializedRows: u.rowCount, columns: u.columnCount)
+    u.scaleColumns(by: s.map { Float($0) }, into: &weighted)
     return residualSumOfSquares(of: matrix, minus: weighted, times: vh)
   }
-}
-
-extension Matrix {
-  /// Rows and columns.
-  public var shape: (rowCount: Int, columnCount: Int) { (rowCount, columnCount) }
 }
 
 extension TruncatedSVD.Method {
@@ -159,7 +155,7 @@ extension TruncatedSVD.Method {
   ///
   /// Gram: l·s² to form and about 9·s³ for all eigenvectors, in double precision. Krylov: five to six steps of
   /// 4·l·s·b with b ≥ k. Measured on one core the two meet near s = 768 for k = 32, and at k = s/6 for s ≤ 1536.
-  package static func cheapest(for shape: (rowCount: Int, columnCount: Int), rank: Int) -> Self {
+  public static func cheapest(for shape: (rowCount: Int, columnCount: Int), rank: Int) -> Self {
     let short = Double(min(shape.rowCount, shape.columnCount))
     let long = Double(max(shape.rowCount, shape.columnCount))
     let gram = 2 * (long * short * short + 9 * short * short * short)
@@ -167,4 +163,9 @@ extension TruncatedSVD.Method {
     // Many small products run far below the rate of large ones, so small matrices go to the Gram matrix.
     return short <= 768 || gram < krylov ? .gram : .krylov
   }
+}
+
+extension TruncatedSVD {
+  /// Vectors that a Krylov step multiplies at once for this rank, for estimates of cost and memory.
+  public static func blockLength(rank: Int) -> Int { krylovBlockLength(rank: rank) }
 }

@@ -1,0 +1,26 @@
+/// Why an adapter cannot be written as asked.
+public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
+  /// Rounding a factor to the chosen type gives an infinity.
+  case factorOverflow(module: String, factorType: FactorType, largest: Double)
+  /// PEFT has no bias on embeddings.
+  case biasOnEmbedding(module: String)
+
+  /// Whether the command line is to blame rather than the data.
+  public var isUsage: Bool {
+    switch self {
+    case .factorOverflow: false
+    case .biasOnEmbedding: true
+    }
+  }
+
+  /// One sentence with the place, what was found and the remedy.
+  public var description: String {
+    switch self {
+    case .factorOverflow(let module, let factorType, let largest):
+      "module '\(module)': a factor of a difference with largest singular value \(largest) does not fit "
+        + "\(factorType.rawValue); use --factor-dtype f32"
+    case .biasOnEmbedding(let module):
+      "module '\(module)': PEFT knows no bias on an embedding's adapter; leave out --bias or --embeddings"
+    }
+  }
+}

@@ -1,0 +1,67 @@
+public import LinearAlgebra
+internal import WeightSources
+
+/// The two factors of one module's update as they are stored, with the error they leave.
+public struct LoRAFactors: Sendable {
+  /// A, rank × in, as stored.
+  public let a: [UInt8]
+  /// B, out × rank, as stored.
+  public let b: [UInt8]
+  /// The number of rows of A.
+  public let rank: Int
+  /// ‖Δ − B·A‖_F² for the rounded factors, summed explicitly in double precision.
+  public let residualEnergy: Double
+
+  /// Factors that were made elsewhere.
+  public init(a: [UInt8], b: [UInt8], rank: Int, residualEnergy: Double) {
+    self.a = a
+    self.b = b
+    self.rank = rank
+    self.residualEnergy = residualEnergy
+  }
+
+  /// Splits an SVD evenly, √σ on each side, so that both factors have like magnitudes before rounding.
+  ///
+  /// - Parameters:
+  ///   - svd: Of the matrix as it is stored in the checkpoint.
+  ///   - delta: That matrix.
+  ///   - layout: Which side of it is the module's input.
+  /// - Throws: `AdapterError.factorOverflow` if an entry leaves the range of the factor type.
+  public init(
+    _ svd: borrowing TruncatedSVD, of delta: borrowing Matrix<Float>, layout: WeightLayout,
+    factorType: FactorType, module: String
+  ) throws {
+    let roots = svd.s.map { Float($0.squareRoot()) }
+    var left = Matrix<Float>(uninitializedRows: svd.u.rowCount, columns: svd.rank)
+    var right = Matrix<Float>(uninitializedRows: svd.rank, columns: svd.vh.columnCount)
+    svd.u.scaleColumns(by: roots, into: &left)
+    svd.vh.scaleRows(by: roots, into: &right)
+    let type = factorType.elementType
+    let storedLeft = type.encode(left)
+    let storedRight = type.encode(right)
+    // The certificate is for what the consumer will multiply, not for what was there before rounding.
+    let roundedLeft = type.decode(storedLeft, rows: left.rowCount, columns: left.columnCount)
+    let roundedRight = type.decode(storedRight, rows: right.rowCount, columns: right.columnCount)
+    residualEnergy = residualSumOfSquares(of: delta, minus: roundedLeft, times: roundedRight)
+    guard residualEnergy.isFinite else {
+      throw AdapterError.factorOverflow(module: module, factorType: factorType, largest: svd.s.first ?? 0)
+    }
+    rank = svd.rank
+    switch layout {
+    case .outputByInput:
+      a = storedRight
+      b = storedLeft
+    case .inputByOutput:
+      a = type.encode(left.transposed())
+      b = type.encode(right.transposed())
+    }
+  }
+}
+
+/// Which dimension of a stored weight is the module's input.
+public enum WeightLayout: String, Sendable, Codable {
+  /// Rows are outputs, as in PyTorch's Linear.
+  case outputByInput
+  /// Rows are inputs, as in GPT-2's Conv1D and in embedding tables.
+  case inputByOutput
+}

@@ -1,0 +1,84 @@
+internal import Checkpoints
+internal import WeightSources
+
+/// Streams factors into `adapter_model.safetensors` under PEFT's names, in any order of arrival.
+///
+/// The file appears under its name only when `finish()` returns; memory does not grow with the adapter.
+public struct PEFTAdapterFile: ~Copyable {
+  private let layout: AdapterLayout
+  private var writer: SafetensorsWriter
+
+  /// Lays the file out for the largest ranks.
+  public init(path: String, layout: AdapterLayout) throws {
+    self.layout = layout
+    writer = try SafetensorsWriter(
+      path: path, slots: layout.modules.flatMap { slots(for: $0, layout) } + layout.savable.map(slot),
+      metadata: ["format": "pt"])
+  }
+
+  /// Writes the factors of one module of the layout.
+  public mutating func write(_ factors: LoRAFactors, module index: Int) throws {
+    let module = layout.modules[index]
+    try writer.write(factors.a, to: module.nameOfA, shape: [factors.rank, module.inputCount])
+    try writer.write(factors.b, to: module.nameOfB, shape: [module.outputCount, factors.rank])
+  }
+
+  /// Leaves a module of the layout out: its difference is zero.
+  public mutating func omit(module index: Int) throws {
+    let module = layout.modules[index]
+    try writer.omit(module.nameOfA)
+    try writer.omit(module.nameOfB)
+    if layout.writesBias { try writer.omit(module.nameOfBias) }
+  }
+
+  /// Writes the change of bias of one written module, as many values as it has outputs.
+  public mutating func writeBias(_ bytes: [UInt8], module index: Int) throws {
+    let module = layout.modules[index]
+    try writer.write(bytes, to: module.nameOfBias, shape: [module.outputCount])
+  }
+
+  /// Writes a tensor of the layout that is stored whole, or leaves it out.
+  public mutating func writeSavable(_ bytes: [UInt8]?, at index: Int) throws {
+    let tensor = layout.savable[index]
+    if let bytes {
+      try writer.write(bytes, to: tensor.nameInFile, shape: tensor.location.shape)
+    } else {
+      try writer.omit(tensor.nameInFile)
+    }
+  }
+
+  /// Makes the file whole and durable under its name.
+  public consuming func finish() throws { try writer.finish() }
+}
+
+extension AdapterLayout.Module {
+  // An embedding's factors are parameters, not modules, so their names end without ".weight".
+  var nameOfA: String { prefix + (role == .embedding ? "lora_embedding_A" : "lora_A.weight") }
+  var nameOfB: String { prefix + (role == .embedding ? "lora_embedding_B" : "lora_B.weight") }
+  var nameOfBias: String { prefix + "lora_B.bias" }
+  private var prefix: String { "base_model.model.\(path)." }
+}
+
+extension AdapterLayout.SavableTensor {
+  var nameInFile: String { "base_model.model.\(modulePath).\(parameter)" }
+}
+
+private func slots(for module: AdapterLayout.Module, _ layout: AdapterLayout) -> [SafetensorsWriter.Slot] {
+  let type = layout.factorType.elementType
+  var slots = [
+    SafetensorsWriter.Slot(
+      name: module.nameOfA, elementType: type, largestShape: [module.largestRank, module.inputCount]),
+    SafetensorsWriter.Slot(
+      name: module.nameOfB, elementType: type, largestShape: [module.outputCount, module.largestRank]),
+  ]
+  if layout.writesBias {
+    slots.append(
+      SafetensorsWriter.Slot(name: module.nameOfBias, elementType: type, largestShape: [module.outputCount]))
+  }
+  return slots
+}
+
+private func slot(for tensor: AdapterLayout.SavableTensor) -> SafetensorsWriter.Slot {
+  SafetensorsWriter.Slot(
+    name: tensor.nameInFile, elementType: tensor.location.elementType, largestShape: tensor.location.shape)
+}

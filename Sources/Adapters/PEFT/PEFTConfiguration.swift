@@ -1,0 +1,88 @@
+public import Foundation
+
+/// What `adapter_config.json` says; every field that a loader would otherwise have to guess.
+public struct PEFTConfiguration: Sendable, Encodable {
+  let baseModelNameOrPath: String
+  let taskType: String?
+  let rank: Int
+  let rankPattern: [String: Int]
+  let targetModules: [String]
+  let excludeModules: [String]?
+  let modulesToSave: [String]?
+  let hasLoRABias: Bool
+  let fanInFanOut: Bool
+
+  /// Describes an adapter whose modules have these ranks, at least one of them positive.
+  ///
+  /// alpha equals the rank everywhere, so that the scale is 1 with every loader and square roots of ranks
+  /// never enter. Modules below the largest rank get a pattern that matches their path and nothing else.
+  /// - Parameters:
+  ///   - ranks: Rank by full module path, for the adapted modules.
+  ///   - allModules: Full paths of every module of the model.
+  ///   - modulesToSave: Full paths of modules stored whole beside the factors.
+  public init(
+    baseModel: String, taskType: String?, ranks: [String: Int], allModules: [String],
+    modulesToSave: [String] = [], hasLoRABias: Bool = false, fanInFanOut: Bool = false
+  ) {
+    let largest = ranks.values.max() ?? 1
+    let names = TargetModules(adapted: ranks.keys.sorted(), all: allModules)
+    baseModelNameOrPath = baseModel
+    self.taskType = taskType
+    rank = largest
+    rankPattern = Dictionary(
+      uniqueKeysWithValues: ranks.filter { $0.value < largest }.map { (anchoredPattern($0.key), $0.value) })
+    targetModules = names.targets
+    excludeModules = names.exclusions.isEmpty ? nil : names.exclusions
+    self.modulesToSave = modulesToSave.isEmpty ? nil : modulesToSave.sorted()
+    self.hasLoRABias = hasLoRABias
+    self.fanInFanOut = fanInFanOut
+  }
+
+  /// The file's bytes: keys sorted, so that equal adapters are equal files.
+  public func encoded() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(self) + Data("\n".utf8)
+  }
+
+  /// Writes the fields under PEFT's names.
+  public func encode(to encoder: any Encoder) throws {
+    var fields = encoder.container(keyedBy: Key.self)
+    try fields.encode("LORA", forKey: "peft_type")
+    try fields.encode(taskType, forKey: "task_type")
+    try fields.encode(baseModelNameOrPath, forKey: "base_model_name_or_path")
+    try fields.encode(rank, forKey: "r")
+    try fields.encode(rank, forKey: "lora_alpha")
+    try fields.encode(rankPattern, forKey: "rank_pattern")
+    try fields.encode(rankPattern, forKey: "alpha_pattern")
+    try fields.encode(targetModules, forKey: "target_modules")
+    try fields.encode(excludeModules, forKey: "exclude_modules")
+    try fields.encode(modulesToSave, forKey: "modules_to_save")
+    try fields.encode(hasLoRABias, forKey: "lora_bias")
+    try fields.encode(fanInFanOut, forKey: "fan_in_fan_out")
+    try fields.encode("none", forKey: "bias")
+    try fields.encode(0.0, forKey: "lora_dropout")
+    // True makes PEFT expect trained weights from the file and nothing computed from the base model.
+    try fields.encode(true, forKey: "init_lora_weights")
+    try fields.encode(true, forKey: "inference_mode")
+    try fields.encode(false, forKey: "use_rslora")
+    try fields.encode(false, forKey: "use_dora")
+  }
+
+  private struct Key: CodingKey, ExpressibleByStringLiteral {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringLiteral value: String) { stringValue = value }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+}
+
+/// A regular expression for one path alone: PEFT would let a bare one match any path with this tail, and its
+/// dots any character.
+private func anchoredPattern(_ path: String) -> String {
+  let special: Set<Character> = [
+    ".", "^", "$", "*", "+", "?", "(", ")", "[", "]", "{", "}", "\\", "|",
+  ]
+  return "^" + path.map { special.contains($0) ? "\\\($0)" : String($0) }.joined() + "$"
+}

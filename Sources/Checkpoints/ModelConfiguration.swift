@@ -1,0 +1,40 @@
+internal import Foundation
+
+/// What `config.json` says about a model, as far as it matters for its weights.
+public struct ModelConfiguration: Sendable, Codable, Equatable {
+  /// Class names such as `LlamaForCausalLM`; the first counts.
+  public var architectures: [String]
+  /// The family, such as `llama`.
+  public var modelType: String?
+  /// Whether the head shares the input embedding's weights.
+  public var tiesWordEmbeddings: Bool?
+  /// The method of quantised weights.
+  public var quantizationMethod: String?
+
+  /// A configuration of given values.
+  public init(
+    architectures: [String] = [], modelType: String? = nil, tiesWordEmbeddings: Bool? = nil,
+    quantizationMethod: String? = nil
+  ) {
+    self.architectures = architectures
+    self.modelType = modelType
+    self.tiesWordEmbeddings = tiesWordEmbeddings
+    self.quantizationMethod = quantizationMethod
+  }
+
+  /// Reads a folder's `config.json`; nil if there is none.
+  /// - Throws: `CheckpointError.malformedHeader` if there is one that is no JSON object.
+  public static func read(folder: String) throws -> ModelConfiguration? {
+    let path = folder + "/config.json"
+    guard let data = FileManager.default.contents(atPath: path) else { return nil }
+    guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any] else {
+      throw CheckpointError.malformedHeader(path: path, problem: "is no JSON object")
+    }
+    let quantization = object["quantization_config"] as? [String: Any]
+    return ModelConfiguration(
+      architectures: object["architectures"] as? [String] ?? [],
+      modelType: object["model_type"] as? String,
+      tiesWordEmbeddings: object["tie_word_embeddings"] as? Bool,
+      quantizationMethod: quantization?["quant_method"] as? String)
+  }
+}

@@ -1,0 +1,59 @@
+internal import Glibc
+
+/// A file opened for reading at any position.
+///
+/// Read with `pread`, never mapped: a mapped file that is cut while it is read ends the process with a bus
+/// error, where this gives a sentence.
+public struct RandomAccessFile: ~Copyable {
+  /// The path it was opened under.
+  public let path: String
+  /// Its size in bytes when it was opened.
+  public let size: Int
+  private let descriptor: Int32
+
+  /// Opens a regular file.
+  public init(path: String) throws {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw errno == ENOENT
+        ? CheckpointError.notFound(path: path)
+        : CheckpointError.system(path: path, operation: "open", errorNumber: errno)
+    }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw CheckpointError.notACheckpoint(path: path)
+    }
+    self.path = path
+    self.descriptor = descriptor
+    size = Int(status.st_size)
+  }
+
+  deinit { close(descriptor) }
+
+  /// Fills a buffer from a position of the file.
+  ///
+  /// - Throws: `CheckpointError.shrunk` if the file ends before the buffer is full, `.system` if the device
+  ///   fails. `tensor` is named in the error.
+  public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int, of tensor: String) throws {
+    var done = 0
+    while done < buffer.count, let start = buffer.baseAddress {
+      let count = pread(descriptor, start + done, buffer.count - done, off_t(offset + done))
+      if count > 0 {
+        done += count
+      } else if count == 0 {
+        throw CheckpointError.shrunk(
+          path: path, tensor: tensor, neededSize: offset + buffer.count, size: offset + done)
+      } else if errno != EINTR {
+        throw CheckpointError.system(path: path, operation: "read", errorNumber: errno)
+      }
+    }
+  }
+
+  /// A range of the file as an array.
+  func bytes(_ range: Range<Int>, of what: String) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    try bytes.withUnsafeMutableBytes { try read(into: $0, at: range.lowerBound, of: what) }
+    return bytes
+  }
+}

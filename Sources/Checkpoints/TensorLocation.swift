@@ -1,0 +1,34 @@
+/// Where a tensor's bytes are: all that a rank needs to read it without parsing a header.
+public struct TensorLocation: Sendable, Codable, Hashable {
+  /// The tensor's name.
+  public let name: String
+  /// The type of its elements.
+  public let elementType: ElementType
+  /// Its dimensions, outermost first; empty for a scalar.
+  public let shape: [Int]
+  /// The file that holds it.
+  public let filePath: String
+  /// That file's size in bytes when its header was read.
+  public let fileSize: Int
+  /// Position of its first byte in the file.
+  public let offset: Int
+  /// Its size in bytes.
+  public let byteCount: Int
+
+  /// Describes a tensor whose bytes have been checked to lie inside the file.
+  public init(
+    name: String, elementType: ElementType, shape: [Int], filePath: String, fileSize: Int, offset: Int,
+    byteCount: Int
+  ) {
+    self.name = name
+    self.elementType = elementType
+    self.shape = shape
+    self.filePath = filePath
+    self.fileSize = fileSize
+    self.offset = offset
+    self.byteCount = byteCount
+  }
+
+  /// The number of elements; 1 for a scalar.
+  public var elementCount: Int { shape.reduce(1, *) }
+}

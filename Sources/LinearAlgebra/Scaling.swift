@@ -1,0 +1,19 @@
+extension Matrix where Element == Float {
+  /// Writes this matrix with column j multiplied by `factors[j]`.
+  public borrowing func scaleColumns(by factors: [Float], into result: inout Matrix<Float>) {
+    precondition(factors.count == columnCount && result.shape == shape, "one factor a column, equal shapes")
+    for row in 0..<rowCount {
+      let (source, target) = (view.row(row), result.view.row(row))
+      for column in 0..<columnCount { target[column] = source[column] * factors[column] }
+    }
+  }
+
+  /// Writes this matrix with row i multiplied by `factors[i]`.
+  public borrowing func scaleRows(by factors: [Float], into result: inout Matrix<Float>) {
+    precondition(factors.count == rowCount && result.shape == shape, "one factor a row, equal shapes")
+    for row in 0..<rowCount {
+      let (source, target) = (view.row(row), result.view.row(row))
+      for column in 0..<columnCount { target[column] = source[column] * factors[row] }
+    }
+  }
+}

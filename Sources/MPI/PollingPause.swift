@@ -1,0 +1,32 @@
+import Glibc
+
+/// The rest between two looks at something slow: short at first, at most a millisecond.
+///
+/// MPI's own waits keep a core busy, which computing threads need.
+public struct PollingPause {
+  /// Looks without a nap; most waits end within them.
+  private static let eagerLookCount = 100
+  private static let shortestNap = 50_000
+  private static let longestNap = 1_000_000
+
+  private var lookCount = 0
+  private var nanoseconds = Self.shortestNap
+
+  /// A pause that starts short.
+  public init() {}
+
+  /// Returns after this look's share of patience.
+  public mutating func rest() {
+    lookCount += 1
+    guard lookCount > Self.eagerLookCount else {
+      sched_yield()
+      return
+    }
+    var time = timespec(tv_sec: 0, tv_nsec: nanoseconds)
+    nanosleep(&time, nil)
+    nanoseconds = min(nanoseconds * 2, Self.longestNap)
+  }
+
+  /// Makes the next rest short again: something came.
+  public mutating func reset() { self = PollingPause() }
+}

@@ -1,0 +1,129 @@
+internal import Adapters
+internal import Checkpoints
+internal import WeightSources
+
+extension ExtractionPlan {
+  /// Reads the headers of both models and plans the extraction.
+  ///
+  /// - Throws: `CheckpointError`, `SourceError` or `AdapterError` for whatever is wrong with the models or does
+  ///   not fit the request. Nothing has been written or computed by then.
+  public init(_ request: ExtractionRequest) throws {
+    let base = try Checkpoint.open(request.basePath)
+    let tuned = try Checkpoint.open(request.tunedPath)
+    let configuration =
+      try ModelConfiguration.read(folder: request.tunedPath)
+      ?? ModelConfiguration.read(folder: request.basePath)
+    let pairing = try Pairing(base: base, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes)
+    let selection = try ModuleSelection(
+      pairing, tuned: tuned, isHeadTied: configuration?.tiesWordEmbeddings ?? false,
+      options: request.selection)
+    let naming = PEFTNaming(configuration: configuration, tensorNames: tuned.sortedNames)
+
+    self.request = request
+    modules = selection.modules
+    leftOut = selection.leftOut
+    layout = try AdapterLayout(
+      modules: selection.modules.map { layoutModule($0, request, naming) },
+      savable: request.savesNorms ? savableTensors(pairing, naming) : [],
+      factorType: request.factorType ?? naturalFactorType(selection.modules),
+      writesBias: request.savesBias)
+    costs = selection.modules.map { module in
+      ModuleCost(
+        rows: module.pair.shape[0], columns: module.pair.shape[1],
+        rank: request.rank.rank(forShape: module.pair.shape), method: request.method,
+        byteCount: module.pair.byteCount)
+    }
+    taskType = Adapters.taskType(ofArchitecture: configuration?.architectures.first)
+    usesConv1D = naming.usesConv1D
+    allModulePaths = Set(
+      tuned.sortedNames.map { name in
+        naming.path(
+          of: modulePath(ofTensor: name),
+          role: ModuleRole(tensor: name, shape: tuned.tensors[name]?.shape ?? []))
+      } + selection.modules.map { naming.path(of: $0.name, role: $0.role) }
+    ).sorted()
+    biases = request.savesBias ? moduleBiases(selection.modules, pairing) : [:]
+    notes = planNotes(pairing, selection, request, isHeadTied: configuration?.tiesWordEmbeddings ?? false)
+    units = orderedUnits(costs, leftOut: selection.leftOut)
+  }
+}
+
+private func layoutModule(
+  _ module: ModuleSelection.SelectedModule, _ request: ExtractionRequest, _ naming: PEFTNaming
+) -> AdapterLayout.Module {
+  AdapterLayout.Module(
+    path: naming.path(of: module.name, role: module.role), role: module.role,
+    layout: naming.layout(of: module.name, role: module.role), rowCount: module.pair.shape[0],
+    columnCount: module.pair.shape[1], largestRank: request.rank.rank(forShape: module.pair.shape))
+}
+
+private func naturalFactorType(_ modules: [ModuleSelection.SelectedModule]) -> FactorType {
+  let types = modules.map {
+    FactorType.natural(forBase: $0.pair.base.elementType, tuned: $0.pair.tuned.elementType)
+  }
+  return types.allSatisfy { $0 == .bf16 } ? .bf16 : .f32
+}
+
+/// Every tensor of every normalisation: PEFT replaces a saved module whole, its bias with its weight.
+private func savableTensors(_ pairing: Pairing, _ naming: PEFTNaming) -> [AdapterLayout.SavableTensor] {
+  let norms = Set(
+    pairing.pairs.filter { ModuleRole(tensor: $0.name, shape: $0.shape) == .norm }
+      .map { modulePath(ofTensor: $0.name) })
+  return pairing.pairs.compactMap { pair in
+    let module = modulePath(ofTensor: pair.name)
+    guard norms.contains(module), pair.shape.count == 1 else { return nil }
+    return AdapterLayout.SavableTensor(
+      modulePath: naming.path(of: module, role: .norm),
+      parameter: String(pair.name.dropFirst(module.count + 1)), location: pair.tuned)
+  }
+}
+
+private func moduleBiases(_ modules: [ModuleSelection.SelectedModule], _ pairing: Pairing) -> [Int: TensorPair] {
+  let pairs = Dictionary(uniqueKeysWithValues: pairing.pairs.map { ($0.name, $0) })
+  return Dictionary(
+    uniqueKeysWithValues: modules.indices.compactMap { index in
+      pairs[modules[index].name + ".bias"].map { (index, $0) }
+    })
+}
+
+private func planNotes(
+  _ pairing: Pairing, _ selection: ModuleSelection, _ request: ExtractionRequest, isHeadTied: Bool
+) -> [String] {
+  var notes: [String] = []
+  if case .number(let rank) = request.rank {
+    let clamped = selection.modules.filter { ($0.pair.shape.min() ?? 0) < rank }
+    if let first = clamped.first {
+      notes.append(
+        "rank \(rank) exceeds the shorter side of \(clamped.count) of \(selection.modules.count) modules "
+          + "(such as '\(first.name)', \(first.pair.shape)), whose rank is that side's length")
+    }
+  }
+  for tensor in pairing.onlyInBase { notes.append("'\(tensor.name)' \(tensor.shape) is in the base model only") }
+  for tensor in pairing.onlyInTuned {
+    notes.append(
+      "'\(tensor.name)' \(tensor.shape) is in the fine-tuned model only; no adapter of this base can hold it")
+  }
+  for tensor in pairing.reshaped {
+    notes.append(
+      "'\(tensor.tuned.name)' is \(tensor.base.shape) in the base model and \(tensor.tuned.shape) in the "
+        + "fine-tuned one and is left out")
+  }
+  if isHeadTied {
+    notes.append(
+      request.selection.takesHead
+        ? "the head is tied to the input embedding; its factors come from the embedding's difference, and PEFT "
+          + "warns about tied layers when it loads them"
+        : "the head is tied to the input embedding")
+  }
+  return notes
+}
+
+/// The dearest first, so that the last units are small; equal ones by name, so that the order never varies.
+private func orderedUnits(_ costs: [ModuleCost], leftOut: [ModuleSelection.LeftOut])
+  -> [ExtractionPlan.WorkUnit]
+{
+  let modules = costs.indices.sorted { (costs[$0].operations, $1) > (costs[$1].operations, $0) }
+  let measurable = leftOut.indices.filter { leftOut[$0].pair.isNumeric }
+    .sorted { (leftOut[$0].pair.byteCount, $1) > (leftOut[$1].pair.byteCount, $0) }
+  return modules.map { .decompose(module: $0) } + measurable.map { .measure(leftOut: $0) }
+}

@@ -1,0 +1,71 @@
+internal import Foundation
+public import Adapters
+internal import Checkpoints
+public import LinearAlgebra
+public import WeightSources
+
+/// Everything that all ranks need to know to extract an adapter, made by one rank from the headers alone.
+///
+/// Whatever can be wrong with names, shapes, types and options is found while it is made, before any
+/// arithmetic. Locations of tensors are in it, so the other ranks parse no header.
+public struct ExtractionPlan: Sendable, Codable {
+  /// What was asked for.
+  public let request: ExtractionRequest
+  /// The modules to decompose, by name.
+  public let modules: [ModuleSelection.SelectedModule]
+  /// The price of each module.
+  public let costs: [ModuleCost]
+  /// Where each module's factors go; parallel to `modules`.
+  public let layout: AdapterLayout
+  /// The pairs that are not decomposed.
+  public let leftOut: [ModuleSelection.LeftOut]
+  /// What else a person should know: tensors on one side only, grown vocabularies, clamped ranks.
+  public let notes: [String]
+  /// What the model is used for, as PEFT calls it.
+  public let taskType: String?
+  /// Whether linear layers are stored transposed.
+  public let usesConv1D: Bool
+  /// The paths of all modules that own a tensor, as PEFT sees them.
+  public let allModulePaths: [String]
+  /// Changes of bias that could be stored: the module's index, and the bias's values on both sides.
+  public let biases: [Int: TensorPair]
+  /// The work, in the order in which it is given out: the dearest first.
+  public let units: [WorkUnit]
+
+  /// One thing that one rank does.
+  public enum WorkUnit: Sendable, Codable, Hashable {
+    /// Decompose a module's difference.
+    case decompose(module: Int)
+    /// See how much a left-out tensor changed.
+    case measure(leftOut: Int)
+  }
+
+  /// Bytes to read from both models.
+  public var byteCount: Int {
+    costs.reduce(0) { $0 + $1.byteCount } + leftOut.reduce(0) { $0 + $1.pair.byteCount }
+  }
+
+  /// Bytes a rank needs at most: the two largest differences, and the workspace of one module.
+  public var memoryPerRank: Int {
+    let largest = costs.map(\.matrixBytes).sorted(by: >).prefix(2).reduce(0, +)
+    let processBytes = 120 << 20
+    return processBytes + largest + (costs.map(\.workspaceBytes).max() ?? 0)
+  }
+
+  /// The stream that a module's random start is drawn from: the same on whichever rank.
+  public func svdOptions(forModule index: Int) -> TruncatedSVD.Options {
+    TruncatedSVD.Options(
+      rank: layout.modules[index].largestRank, tolerance: request.tolerance, method: costs[index].method,
+      random: CounterRandom(seed: request.seed, name: modules[index].name))
+  }
+}
+
+extension ExtractionPlan {
+  /// The plan as rank 0 sends it.
+  public func encoded() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
+
+  /// The plan as the other ranks receive it.
+  public init(decoding bytes: [UInt8]) throws {
+    self = try JSONDecoder().decode(ExtractionPlan.self, from: Data(bytes))
+  }
+}

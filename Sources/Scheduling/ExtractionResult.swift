@@ -1,0 +1,64 @@
+internal import Adapters
+internal import Foundation
+internal import WeightSources
+
+/// One unit's result, as it travels to the coordinator.
+enum ExtractionResult {
+  /// A module's record and its factors; none if the module did not change.
+  case decomposed(ModuleRecord, LoRAFactors?)
+  /// How much a left-out tensor changed.
+  case measured(DifferenceMeasure)
+
+  /// What precedes the factors' bytes.
+  private struct Header: Codable {
+    var record: ModuleRecord?
+    var measure: DifferenceMeasure?
+    var factorRank = 0
+    var byteCountOfA = 0
+    var residualEnergy = 0.0
+  }
+
+  /// A length, a JSON header of that length, then the bytes of A and B.
+  func encoded() throws -> [UInt8] {
+    var header = Header()
+    var factors: LoRAFactors?
+    switch self {
+    case .decomposed(let record, let written):
+      header.record = record
+      factors = written
+    case .measured(let measure): header.measure = measure
+    }
+    if let factors {
+      header.factorRank = factors.rank
+      header.byteCountOfA = factors.a.count
+      header.residualEnergy = factors.residualEnergy
+    }
+    let json = try JSONEncoder().encode(header)
+    var bytes = UnitNumber.encode(json.count)
+    bytes.reserveCapacity(8 + json.count + (factors.map { $0.a.count + $0.b.count } ?? 0))
+    bytes += json
+    if let factors {
+      bytes += factors.a
+      bytes += factors.b
+    }
+    return bytes
+  }
+
+  init(decoding bytes: [UInt8]) throws {
+    let headerLength = UnitNumber.decode(bytes)
+    let header = try JSONDecoder().decode(Header.self, from: Data(bytes[8..<8 + headerLength]))
+    if let measure = header.measure {
+      self = .measured(measure)
+      return
+    }
+    guard let record = header.record else { preconditionFailure("a result has a record or a measure") }
+    let payload = bytes[(8 + headerLength)...]
+    self = .decomposed(
+      record,
+      header.factorRank == 0
+        ? nil
+        : LoRAFactors(
+          a: Array(payload.prefix(header.byteCountOfA)), b: Array(payload.dropFirst(header.byteCountOfA)),
+          rank: header.factorRank, residualEnergy: header.residualEnergy))
+  }
+}

@@ -1,0 +1,122 @@
+internal import Adapters
+internal import Checkpoints
+internal import Foundation
+internal import LinearAlgebra
+internal import WeightSources
+
+/// Rank 0's end of an extraction: files every result as it comes, and at last the documents.
+struct ExtractionSink: ~Copyable {
+  private let plan: ExtractionPlan
+  private let folder: OutputFolder
+  private var file: PEFTAdapterFile
+  private var records: [Int: ModuleRecord] = [:]
+  private var measures: [Int: DifferenceMeasure] = [:]
+
+  init(_ plan: ExtractionPlan, folder: OutputFolder) throws {
+    self.plan = plan
+    self.folder = folder
+    file = try PEFTAdapterFile(path: folder.file("adapter_model.safetensors"), layout: plan.layout)
+  }
+
+  mutating func collect(_ unit: ExtractionPlan.WorkUnit, _ result: ExtractionResult) throws {
+    switch (unit, result) {
+    case (.decompose(let index), .decomposed(let record, let factors)):
+      if let factors {
+        try file.write(factors, module: index)
+      } else {
+        try file.omit(module: index)
+      }
+      records[index] = record
+    case (.measure(let index), .measured(let measure)): measures[index] = measure
+    default: preconditionFailure("a unit came back with another kind of result")
+    }
+  }
+
+  /// Writes what is left, the configuration, the card and the report, and publishes the folder.
+  consuming func finish(ranks: [RankStatistics], version: String, seconds: () -> Double) throws
+    -> ExtractionReport
+  {
+    let modules = plan.modules.indices.compactMap { records[$0] }
+    guard modules.contains(where: { $0.rank > 0 }) else {
+      throw ExtractionError.identical(
+        base: plan.request.basePath, tuned: plan.request.tunedPath, moduleCount: modules.count,
+        changedCount: measures.values.filter { !$0.isZero }.count)
+    }
+    let leftOut = plan.leftOut.indices.map { LeftOutRecord(plan.leftOut[$0], difference: measures[$0]) }
+    let reader = DeltaReader()
+    if plan.layout.writesBias { try writeBiases(reader) }
+    let saved = try writeSavable(reader, changed: changedModules(leftOut))
+    try folder.write(configuration(modules, saved: saved).encoded(), to: "adapter_config.json")
+    let card = plan.card(modules: modules, leftOut: leftOut, stored: saved.tensors)
+    try folder.write(Data(card.markdown.utf8), to: "README.md")
+    let report = ExtractionReport(
+      request: plan.request, version: version,
+      blas: "\(BLASLibrary.configuration) (\(BLASLibrary.coreName))", seconds: seconds(),
+      bytesRead: plan.byteCount, modules: modules, leftOut: leftOut, notes: plan.notes, ranks: ranks)
+    try folder.write(report.encoded(), to: "report.json")
+    try file.finish()
+    try folder.publish()
+    return report
+  }
+
+  /// Checkpoint paths of modules of which some tensor changed.
+  private func changedModules(_ leftOut: [LeftOutRecord]) -> Set<String> {
+    Set(leftOut.filter { $0.difference.map { !$0.isZero } ?? false }.map { modulePath(ofTensor: $0.tensor) })
+  }
+
+  private mutating func writeBiases(_ reader: DeltaReader) throws {
+    let type = plan.layout.factorType.elementType
+    for (index, record) in records.sorted(by: { $0.key < $1.key }) where record.rank > 0 {
+      // PEFT gives every adapted layer a bias once one has it: no change is a bias of zeros.
+      var change = Matrix<Float>(repeating: 0, rows: 1, columns: plan.layout.modules[index].outputCount)
+      if let pair = plan.biases[index] { change = try reader.readDelta(pair).takeMatrix() }
+      try file.writeBias(type.encode(change), module: index)
+    }
+  }
+
+  private mutating func writeSavable(_ reader: DeltaReader, changed: Set<String>) throws -> Saved {
+    var saved = Saved()
+    for (index, tensor) in plan.layout.savable.enumerated() {
+      let isChanged = changed.contains(modulePath(ofTensor: tensor.location.name))
+      try file.writeSavable(isChanged ? reader.readBytes(tensor.location) : nil, at: index)
+      if isChanged {
+        saved.modules.insert(tensor.modulePath)
+        saved.tensors.append(tensor.location.name)
+      }
+    }
+    return saved
+  }
+
+  private struct Saved {
+    var modules: Set<String> = []
+    var tensors: [String] = []
+  }
+
+  private func configuration(_ modules: [ModuleRecord], saved: Saved) -> PEFTConfiguration {
+    let ranks = plan.layout.modules.indices.compactMap { index -> (String, Int)? in
+      guard let rank = records[index]?.rank, rank > 0 else { return nil }
+      return (plan.layout.modules[index].path, rank)
+    }
+    return PEFTConfiguration(
+      baseModel: plan.request.baseName, taskType: plan.taskType,
+      ranks: Dictionary(uniqueKeysWithValues: ranks), allModules: plan.allModulePaths,
+      modulesToSave: saved.modules.sorted(), hasLoRABias: plan.layout.writesBias, fanInFanOut: plan.usesConv1D)
+  }
+}
+
+/// Why an extraction has nothing to write.
+public enum ExtractionError: Error, CustomStringConvertible, Equatable, Sendable {
+  /// No module changed.
+  case identical(base: String, tuned: String, moduleCount: Int, changedCount: Int)
+
+  /// One sentence with what was compared.
+  public var description: String {
+    switch self {
+    case .identical(let base, let tuned, let modules, let changed):
+      "\(tuned): all \(modules) selected modules equal those of \(base)"
+        + (changed > 0
+          ? "; \(changed) tensors outside the selection differ, see 'unbraid plan'"
+          : "; the two models are identical")
+    }
+  }
+}

@@ -1,0 +1,152 @@
+internal import Foundation
+
+/// The work of one unit, in the two stages that overlap: reading the next while computing this.
+public protocol UnitWork: Sendable {
+  /// What reading a unit yields.
+  associatedtype Loaded: Sendable
+  /// Reads a unit; called on the reading thread only.
+  func load(_ unit: Int) throws -> Loaded
+  /// Turns what was read into the bytes that the coordinator receives; called on the computing thread only.
+  func compute(_ unit: Int, _ loaded: Loaded) throws -> [UInt8]
+}
+
+/// One rank's reading and computing threads, fed and emptied by the main thread, which alone talks MPI.
+///
+/// At most two units are in memory at any time: the one being computed and the next, read or being read.
+final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
+  // Sendable because every stored property below the lock is touched only under it.
+
+  /// What became of a unit.
+  enum Outcome: Sendable {
+    case finished(unit: Int, bytes: [UInt8])
+    case failed(any Error)
+  }
+
+  private let work: Work
+  private let lock = NSCondition()
+  private var submitted: [Int] = []
+  private var loaded: [(unit: Int, value: Work.Loaded)] = []
+  private var outcomes: [Outcome] = []
+  private var inMemoryCount = 0
+  private var isClosed = false
+  private var times = PipelineTimes()
+
+  private static var memorySlots: Int { 2 }
+
+  init(_ work: Work) { self.work = work }
+
+  /// Starts the two threads.
+  func start() {
+    for (name, body) in [("reader", readUnits), ("computer", computeUnits)] {
+      let thread = Thread { body() }
+      thread.name = name
+      // LAPACK's Fortran keeps work arrays on the stack.
+      thread.stackSize = 64 << 20
+      thread.start()
+    }
+  }
+
+  func submit(_ unit: Int) { withLock { submitted.append(unit) } }
+
+  func takeOutcomes() -> [Outcome] {
+    withLock {
+      defer { outcomes.removeAll() }
+      return outcomes
+    }
+  }
+
+  /// Lets the threads end once they have nothing left to do, and tells how they spent their time.
+  func close() -> PipelineTimes {
+    withLock {
+      isClosed = true
+      return times
+    }
+  }
+
+  private func readUnits() {
+    while let unit = nextToRead() {
+      let start = secondsNow()
+      do {
+        let value = try work.load(unit)
+        withLock {
+          times.reading += secondsNow() - start
+          loaded.append((unit, value))
+        }
+      } catch {
+        withLock { outcomes.append(.failed(error)) }
+        return
+      }
+    }
+  }
+
+  private func computeUnits() {
+    while let (unit, value) = nextToCompute() {
+      let start = secondsNow()
+      // The value dies with this call: its slot must be free memory when the count says so.
+      let outcome = computed(unit, value)
+      withLock {
+        times.computing += secondsNow() - start
+        times.unitCount += 1
+        inMemoryCount -= 1
+        outcomes.append(outcome)
+      }
+      if case .failed = outcome { return }
+    }
+  }
+
+  private func computed(_ unit: Int, _ value: consuming Work.Loaded) -> Outcome {
+    do {
+      return .finished(unit: unit, bytes: try work.compute(unit, value))
+    } catch {
+      return .failed(error)
+    }
+  }
+
+  private func nextToRead() -> Int? {
+    lock.lock()
+    defer { lock.unlock() }
+    while !isClosed {
+      if !submitted.isEmpty && inMemoryCount < Self.memorySlots {
+        inMemoryCount += 1
+        return submitted.removeFirst()
+      }
+      lock.wait()
+    }
+    return nil
+  }
+
+  private func nextToCompute() -> (Int, Work.Loaded)? {
+    lock.lock()
+    defer { lock.unlock() }
+    let start = secondsNow()
+    while !isClosed {
+      if !loaded.isEmpty {
+        times.waiting += secondsNow() - start
+        return loaded.removeFirst()
+      }
+      lock.wait()
+    }
+    return nil
+  }
+
+  private func withLock<Result>(_ body: () -> Result) -> Result {
+    lock.lock()
+    defer {
+      lock.broadcast()
+      lock.unlock()
+    }
+    return body()
+  }
+}
+
+/// How one rank's threads spent a job, in seconds.
+struct PipelineTimes: Sendable {
+  var reading = 0.0
+  var computing = 0.0
+  /// The computing thread had nothing to compute: before its first unit and between units.
+  var waiting = 0.0
+  var unitCount = 0
+}
+
+/// Seconds of a clock that only goes forward.
+func secondsNow() -> Double { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 }

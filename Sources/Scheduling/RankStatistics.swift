@@ -1,0 +1,38 @@
+internal import Foundation
+internal import MPI
+
+/// How one rank spent a job.
+public struct RankStatistics: Sendable, Codable {
+  /// The rank.
+  public let mpiRank: Int
+  /// Its machine.
+  public let host: String
+  /// Units it did.
+  public let unitCount: Int
+  /// Seconds of computing.
+  public let computingSeconds: Double
+  /// Seconds of reading, most of them beside computing.
+  public let readingSeconds: Double
+  /// Seconds in which it had nothing to compute, from the job's start to its last unit's end or the stop.
+  public let waitingSeconds: Double
+  /// Largest resident memory of the process so far, in bytes.
+  public let peakMemoryBytes: Int
+
+  init(mpiRank: Int, times: PipelineTimes, since start: Double) {
+    self.mpiRank = mpiRank
+    host = Runtime.processorName
+    unitCount = times.unitCount
+    computingSeconds = times.computing
+    readingSeconds = times.reading
+    waitingSeconds = max(0, secondsNow() - start - times.computing)
+    peakMemoryBytes = peakMemory()
+  }
+}
+
+/// The process's largest resident set so far, in bytes.
+private func peakMemory() -> Int {
+  var usage = rusage()
+  getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+  // Linux counts in kilobytes.
+  return Int(usage.ru_maxrss) * 1024
+}

@@ -1,0 +1,155 @@
+public import Checkpoints
+
+/// Which modules are decomposed, and why the others are not.
+public struct ModuleSelection: Sendable {
+  /// The modules to decompose, by name.
+  public let modules: [SelectedModule]
+  /// Every other pair, by name, with the reason.
+  public let leftOut: [LeftOut]
+
+  /// A module whose difference is decomposed.
+  public struct SelectedModule: Sendable, Codable, Hashable {
+    /// The module's path in the checkpoint, such as `model.layers.0.self_attn.q_proj`.
+    public let name: String
+    /// Linear, embedding or head.
+    public let role: ModuleRole
+    /// Where its matrix is.
+    public let pair: TensorPair
+
+    /// Selects a module.
+    public init(name: String, role: ModuleRole, pair: TensorPair) {
+      self.name = name
+      self.role = role
+      self.pair = pair
+    }
+  }
+
+  /// A pair that is not decomposed.
+  public struct LeftOut: Sendable, Codable, Hashable {
+    /// The pair.
+    public let pair: TensorPair
+    /// Its role in the model.
+    public let role: ModuleRole
+    /// Why.
+    public let reason: Reason
+
+    /// Leaves a pair out.
+    public init(pair: TensorPair, role: ModuleRole, reason: Reason) {
+      self.pair = pair
+      self.role = role
+      self.reason = reason
+    }
+  }
+
+  /// Why a pair is not decomposed.
+  public enum Reason: String, Sendable, Codable {
+    /// It is a vector, or has three dimensions or more.
+    case noMatrix = "no matrix"
+    /// It is an embedding, and `--embeddings` was not given.
+    case embedding = "embedding; --embeddings takes it in"
+    /// It is the head, and `--head` was not given.
+    case head = "head; --head takes it in"
+    /// `--targets`, `--include` or `--exclude` leave it out.
+    case filtered = "left out by the filters"
+    /// Its elements are no numbers.
+    case notNumeric = "no floating-point values"
+  }
+
+  /// What the command line says about modules.
+  public struct Options: Sendable, Codable, Equatable {
+    /// Last path components to keep; empty keeps all.
+    public var targets: [String] = []
+    /// Regular expressions of which one must occur in a module's path; empty keeps all.
+    public var include: [String] = []
+    /// Regular expressions of which none may occur in a module's path.
+    public var exclude: [String] = []
+    /// Take embeddings too.
+    public var takesEmbeddings = false
+    /// Take the head too.
+    public var takesHead = false
+
+    /// All linear layers and nothing else.
+    public init() {}
+  }
+
+  /// Sorts every pair into selected and left out.
+  ///
+  /// A head that is tied to the input embedding has no tensor of its own; with `takesHead` it is decomposed
+  /// from the embedding's.
+  /// - Throws: `SourceError` for a pattern that matches nothing, for a selected matrix that is no number or
+  ///   changed its shape, and if nothing is left.
+  public init(_ pairing: Pairing, tuned: Checkpoint, isHeadTied: Bool, options: Options) throws {
+    let candidates = matrixCandidates(pairing, tuned: tuned, isHeadTied: isHeadTied)
+    let filter = try ModuleFilter(options, candidates: candidates.map(\.name))
+    if options.takesHead && !candidates.contains(where: { $0.role == .head }) {
+      throw SourceError.noHead(checkpoint: tuned.path)
+    }
+    if options.takesEmbeddings && !candidates.contains(where: { $0.role == .embedding }) {
+      throw SourceError.noEmbeddings(checkpoint: tuned.path)
+    }
+    var selected: [SelectedModule] = []
+    var leftOut = pairing.pairs.compactMap { pair -> LeftOut? in
+      let role = ModuleRole(tensor: pair.name, shape: pair.shape)
+      guard !role.isMatrix else { return nil }
+      return LeftOut(pair: pair, role: role, reason: pair.isNumeric ? .noMatrix : .notNumeric)
+    }
+    for candidate in candidates {
+      if let reason = filter.reasonToLeaveOut(candidate.name, role: candidate.role) {
+        // A tied head's tensor is listed once, as the embedding.
+        if let pair = candidate.pair, modulePath(ofTensor: pair.name) == candidate.name {
+          leftOut.append(
+            LeftOut(pair: pair, role: candidate.role, reason: pair.isNumeric ? reason : .notNumeric))
+        }
+      } else {
+        selected.append(try candidate.selected())
+      }
+    }
+    guard !selected.isEmpty else { throw SourceError.nothingSelected(candidateCount: candidates.count) }
+    modules = selected.sorted { $0.name < $1.name }
+    self.leftOut = leftOut.sorted { $0.pair.name < $1.pair.name }
+  }
+}
+
+/// A matrix of the model, before the filters.
+private struct Candidate {
+  let name: String
+  let role: ModuleRole
+  /// Nil if the shapes differ.
+  let pair: TensorPair?
+  let reshaped: Pairing.Reshaped?
+
+  func selected() throws -> ModuleSelection.SelectedModule {
+    if let reshaped {
+      throw SourceError.shapesDiffer(
+        tensor: reshaped.tuned.name, base: reshaped.base.shape, tuned: reshaped.tuned.shape,
+        isVocabulary: role != .linear)
+    }
+    guard let pair, pair.isNumeric else {
+      throw SourceError.notNumeric(
+        tensor: pair?.name ?? name, elementType: pair.map { $0.tuned.elementType } ?? .u8)
+    }
+    return .init(name: name, role: role, pair: pair)
+  }
+}
+
+private func matrixCandidates(_ pairing: Pairing, tuned: Checkpoint, isHeadTied: Bool) -> [Candidate] {
+  var candidates = pairing.pairs.compactMap { pair -> Candidate? in
+    let role = ModuleRole(tensor: pair.name, shape: pair.shape)
+    guard role.isMatrix else { return nil }
+    return Candidate(name: modulePath(ofTensor: pair.name), role: role, pair: pair, reshaped: nil)
+  }
+  candidates += pairing.reshaped.compactMap { reshaped -> Candidate? in
+    let role = ModuleRole(tensor: reshaped.tuned.name, shape: reshaped.tuned.shape)
+    guard role.isMatrix else { return nil }
+    return Candidate(
+      name: modulePath(ofTensor: reshaped.tuned.name), role: role, pair: nil, reshaped: reshaped)
+  }
+  // The vocabulary's table has most rows; position and type tables are embeddings too.
+  let hasHead = candidates.contains { $0.role == .head }
+  let vocabulary = candidates.filter { $0.role == .embedding }
+    .max { ($0.pair?.shape[0] ?? 0) < ($1.pair?.shape[0] ?? 0) }
+  if isHeadTied, !hasHead, let vocabulary, let pair = vocabulary.pair {
+    candidates.append(Candidate(name: "lm_head", role: .head, pair: pair, reshaped: nil))
+  }
+  return candidates
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import MPI
+import Scheduling
+
+/// `unbraid extract`: two checkpoints in, a LoRA adapter out.
+struct ExtractCommand: JobCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "extract",
+    abstract: "Extract a LoRA adapter from a fine-tuned model.",
+    discussion: """
+      Decomposes the difference of every linear layer and writes a folder that PEFT loads: factors,
+      configuration, a model card with every module's error, and report.json.
+
+      Example:  mpirun -n 4 unbraid extract llama-base llama-chat -o chat-adapter --rank 64 --head
+      """)
+
+  @OptionGroup var arguments: ExtractionArguments
+
+  @Option(name: .shortAndLong, help: "The folder to be made; it appears when it is complete.")
+  var output: String
+
+  func run(on world: borrowing Communicator) throws {
+    let request = try arguments.request()
+    let plan = try sharedPlan(request, on: world)
+    let folder = world.rank == 0 ? try OutputFolder(path: output) : nil
+    let progress = ProgressPrinter()
+    let report = try Extraction(plan, version: Unbraid.version).run(on: world, into: folder) { state in
+      progress.show(
+        state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
+    }
+    progress.finish()
+    if let report {
+      for note in plan.notes { Messages.printNotice("note: \(note)") }
+      print("\(output): \(report.summary)")
+    }
+  }
+}
+
+/// Collective: rank 0 reads headers and plans, the others receive the plan.
+func sharedPlan(_ request: ExtractionRequest, on world: borrowing Communicator) throws -> ExtractionPlan {
+  let bytes = world.rank == 0 ? try ExtractionPlan(request).encoded() : []
+  return try ExtractionPlan(decoding: world.broadcast(bytes, root: 0))
+}

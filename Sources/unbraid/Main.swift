@@ -1,0 +1,84 @@
+import ArgumentParser
+import LinearAlgebra
+import MPI
+import Scheduling
+
+/// The program, from the command line to the exit code.
+///
+/// Synchronous to the bottom: after a first `await` the code would leave the main thread for good, and MPI is
+/// initialised for calls from that thread alone.
+@main
+enum Program {
+  static func main() {
+    do {
+      var command = try Unbraid.parseAsRoot()
+      if let job = command as? any JobCommand {
+        runJob(job)
+      } else {
+        try command.run()
+      }
+    } catch {
+      endWithUsage(error)
+    }
+  }
+
+  /// Runs a command on every rank; whatever goes wrong on any of them ends them all.
+  private static func runJob(_ job: some JobCommand) {
+    BLASLibrary.useThreads(1)
+    var place = Messages.Place(rank: Launcher.rank ?? 0, rankCount: 1)
+    do {
+      let runtime = try Runtime()
+      place = Messages.Place(rank: runtime.world.rank, rankCount: runtime.world.size)
+      try job.run(on: runtime.world)
+      try runtime.finalize()
+    } catch {
+      let failure = JobFailure(error, mpiRank: place.rank)
+      Messages.printError(failure.description, at: Messages.Place(failure, rankCount: place.rankCount))
+      Runtime.abort(exitCode: failure.exitCode.rawValue, isAlone: place.rankCount == 1)
+    }
+  }
+
+  /// Ends before MPI starts: help and version on standard output, a wrong command line on standard error.
+  private static func endWithUsage(_ error: any Error) -> Never {
+    let status = Unbraid.exitCode(for: error)
+    // Every rank parses the same words; one of them is enough to complain.
+    if Launcher.rank ?? 0 == 0 {
+      if status.isSuccess {
+        print(Unbraid.fullMessage(for: error))
+      } else {
+        Messages.write(Unbraid.fullMessage(for: error) + "\n")
+      }
+    }
+    Runtime.abort(exitCode: status.rawValue, isAlone: true)
+  }
+}
+
+/// A command that runs on every rank of a job.
+protocol JobCommand: ParsableCommand {
+  /// Collective: does the command's work.
+  func run(on world: borrowing Communicator) throws
+}
+
+extension JobCommand {
+  mutating func run() throws {
+    preconditionFailure("job commands run with a communicator")
+  }
+}
+
+/// The command with its subcommands.
+struct Unbraid: ParsableCommand {
+  static let version = "0.1.0"
+
+  static let configuration = CommandConfiguration(
+    commandName: "unbraid",
+    abstract: "Takes fine-tuned language models apart.",
+    discussion: """
+      A fine-tune is a base model plus a difference. unbraid decomposes the difference, module by module and over
+      as many machines as there are, and writes what is wanted of it.
+
+      On one machine:  mpirun -n 4 unbraid extract BASE TUNED -o adapter --rank 32
+      On several:      mpirun -n 16 --hostfile hostfiles/lab unbraid extract BASE TUNED -o adapter --rank 32
+      """,
+    version: version,
+    subcommands: [PlanCommand.self, ExtractCommand.self])
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test.
+#
+#   deploy/test.sh               lint, build, all tests that need nothing but this repository
+#   deploy/test.sh --consumers   loads adapters in Transformers and PEFT and compares; makes a Python
+#                                environment of about 1.2 GB under .build
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+[ $# -eq 0 ] || [ "$*" = --consumers ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+
+require_swift
+install_packages
+use_this_machine_for_mpi
+
+if [ "${1:-}" = --consumers ]; then
+  build_release --product unbraid
+  python=$("$repository/deploy/consumers/environment.sh" "$repository/.build/consumers")
+  say "consumers"
+  UNBRAID=$products/unbraid "$python" "$repository/deploy/consumers/check.py"
+  exit
+fi
+
+say "lint"
+swift format lint --strict --recursive --parallel \
+  "$repository/Package.swift" "$repository/Sources" "$repository/Tests"
+
+build_release --build-tests
+
+say "tests"
+swift test --package-path "$repository" -c release --static-swift-stdlib --skip-build --disable-xctest
