@@ -1,7 +1,9 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// The layers, bottom up. A target depends only on targets of a lower layer, and only on those named here;
+/// The layers, bottom up.
+///
+/// A target depends only on targets of a lower layer, and only on those named here;
 /// `LayeringTests` holds this table against the import lines.
 let targets: [Target] = [
   // Layer 0: C.
@@ -47,7 +49,8 @@ let targets: [Target] = [
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
   .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
   .testTarget(
-    name: "WeightSourcesTests", dependencies: ["WeightSources", "Checkpoints", "LinearAlgebra", "TestSupport"]),
+    name: "WeightSourcesTests",
+    dependencies: ["WeightSources", "Checkpoints", "LinearAlgebra", "TestSupport"]),
   .testTarget(
     name: "AdaptersTests",
     dependencies: ["Adapters", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),

@@ -26,6 +26,8 @@ public struct LoRAFactors: Sendable {
   ///   - svd: Of the matrix as it is stored in the checkpoint.
   ///   - delta: That matrix.
   ///   - layout: Which side of it is the module's input.
+  ///   - factorType: The type the factors are rounded to.
+  ///   - module: The module's name, for errors.
   /// - Throws: `AdapterError.factorOverflow` if an entry leaves the range of the factor type.
   public init(
     _ svd: borrowing TruncatedSVD, of delta: borrowing Matrix<Float>, layout: WeightLayout,

@@ -96,7 +96,8 @@ public struct ModelCard: Sendable {
       [
         "`\(record.module)`", record.shape.map(String.init).joined(separator: " × "), "\(record.rank)",
         scientific(record.norm), percent(record.energyKept),
-        scientific(record.norm > 0 ? record.writtenResidual / record.norm : 0), scientific(record.estimatedLoss),
+        scientific(record.norm > 0 ? record.writtenResidual / record.norm : 0),
+        scientific(record.estimatedLoss),
       ]
     }
     return "## Every module\n\n"

@@ -49,7 +49,8 @@ struct ShardIndex {
       }
       for tensor in header.tensors {
         if let other = tensors[tensor.name] {
-          throw problem("tensor '\(tensor.name)' is in two shards, '\(fileName(other.filePath))' and '\(name)'")
+          throw problem(
+            "tensor '\(tensor.name)' is in two shards, '\(fileName(other.filePath))' and '\(name)'")
         }
         guard let indexed = fileNames[tensor.name] else {
           throw problem("tensor '\(tensor.name)' is in the shard '\(name)', but not in the index")

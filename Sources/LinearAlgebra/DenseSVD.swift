@@ -23,7 +23,8 @@ package struct DenseSVD: ~Copyable {
       right.withMutableElements { leftOfTransposed in
         left.withMutableElements { rightOfTransposed in
           LAPACKE_sgesdd(
-            LAPACK_COL_MAJOR, 83, blasInteger(columns), blasInteger(rows), a.baseAddress, blasInteger(columns),
+            LAPACK_COL_MAJOR, 83, blasInteger(columns), blasInteger(rows), a.baseAddress,
+            blasInteger(columns),
             &values, leftOfTransposed.baseAddress, blasInteger(columns), rightOfTransposed.baseAddress,
             blasInteger(max(1, rank)))
         }

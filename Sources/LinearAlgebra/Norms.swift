@@ -35,7 +35,8 @@ extension MatrixView where Element == Float {
 /// The difference is formed entry by entry, so the sum holds however small the residual is beside A.
 /// Cost: 2mnr operations and one panel of memory.
 public func residualSumOfSquares(
-  of matrix: borrowing Matrix<Float>, minus left: borrowing Matrix<Float>, times right: borrowing Matrix<Float>
+  of matrix: borrowing Matrix<Float>, minus left: borrowing Matrix<Float>,
+  times right: borrowing Matrix<Float>
 ) -> Double {
   precondition(
     left.rowCount == matrix.rowCount && right.columnCount == matrix.columnCount

@@ -34,8 +34,10 @@ package func multiply(
   let inner = innerDimension(a, b, c)
   guard c.rowCount > 0, c.columnCount > 0 else { return }
   cblas_sgemm(
-    CblasRowMajor, a.orientation.blas, b.orientation.blas, blasInteger(c.rowCount), blasInteger(c.columnCount),
-    blasInteger(inner), alpha, a.stored.base, leadingDimension(a.stored), b.stored.base, leadingDimension(b.stored), beta, c.base,
+    CblasRowMajor, a.orientation.blas, b.orientation.blas, blasInteger(c.rowCount),
+    blasInteger(c.columnCount),
+    blasInteger(inner), alpha, a.stored.base, leadingDimension(a.stored), b.stored.base,
+    leadingDimension(b.stored), beta, c.base,
     leadingDimension(c))
 }
 
@@ -47,8 +49,10 @@ package func multiply(
   let inner = innerDimension(a, b, c)
   guard c.rowCount > 0, c.columnCount > 0 else { return }
   cblas_dgemm(
-    CblasRowMajor, a.orientation.blas, b.orientation.blas, blasInteger(c.rowCount), blasInteger(c.columnCount),
-    blasInteger(inner), alpha, a.stored.base, leadingDimension(a.stored), b.stored.base, leadingDimension(b.stored), beta, c.base,
+    CblasRowMajor, a.orientation.blas, b.orientation.blas, blasInteger(c.rowCount),
+    blasInteger(c.columnCount),
+    blasInteger(inner), alpha, a.stored.base, leadingDimension(a.stored), b.stored.base,
+    leadingDimension(b.stored), beta, c.base,
     leadingDimension(c))
 }
 
@@ -71,13 +75,17 @@ package func solveLowerTriangular(_ l: MatrixView<Float>, _ b: MatrixView<Float>
     blasInteger(b.columnCount), 1, l.base, leadingDimension(l), b.base, leadingDimension(b))
 }
 
-/// Narrows a dimension to what this BLAS takes. Every dimension comes from a plan that refused larger ones.
+/// Narrows a dimension to what this BLAS takes.
+///
+/// Every dimension comes from a plan that refused larger ones.
 func blasInteger(_ value: Int) -> Int32 {
   guard let narrow = Int32(exactly: value) else { fatalError("dimension \(value) exceeds 2³¹−1") }
   return narrow
 }
 
-private func leadingDimension<Element>(_ view: MatrixView<Element>) -> Int32 { blasInteger(max(1, view.stride)) }
+private func leadingDimension<Element>(_ view: MatrixView<Element>) -> Int32 {
+  blasInteger(max(1, view.stride))
+}
 
 private func innerDimension<Element>(
   _ a: some Factor<Element>, _ b: some Factor<Element>, _ c: MatrixView<Element>

@@ -18,8 +18,10 @@ public struct DistributedJob<Work: UnitWork> {
 
   /// Collective: does all the work.
   ///
-  /// - Parameter collect: Called on rank 0 for each unit, in the order of arrival, with the bytes that
-  ///   `UnitWork.compute` returned. An error it throws ends the job.
+  /// - Parameters:
+  ///   - world: All ranks of the job.
+  ///   - collect: Called on rank 0 for each unit, in the order of arrival, with the bytes that
+  ///     `UnitWork.compute` returned. An error it throws ends the job.
   /// - Returns: On rank 0 the statistics of every rank; elsewhere nothing.
   /// - Throws: On rank 0, the first error of any rank as a `JobFailure`. Other ranks wait to be ended.
   public func run(on world: borrowing Communicator, collect: (Int, [UInt8]) throws -> Void) throws

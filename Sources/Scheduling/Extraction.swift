@@ -17,6 +17,7 @@ public struct Extraction {
   /// Collective: decomposes every module and writes the adapter on rank 0.
   ///
   /// - Parameters:
+  ///   - world: All ranks of the job.
   ///   - folder: Rank 0's output; nil on the others.
   ///   - onProgress: Called on rank 0 after each unit.
   /// - Returns: On rank 0 the report; elsewhere nil.

@@ -78,7 +78,9 @@ private func savableTensors(_ pairing: Pairing, _ naming: PEFTNaming) -> [Adapte
   }
 }
 
-private func moduleBiases(_ modules: [ModuleSelection.SelectedModule], _ pairing: Pairing) -> [Int: TensorPair] {
+private func moduleBiases(_ modules: [ModuleSelection.SelectedModule], _ pairing: Pairing) -> [Int:
+  TensorPair]
+{
   let pairs = Dictionary(uniqueKeysWithValues: pairing.pairs.map { ($0.name, $0) })
   return Dictionary(
     uniqueKeysWithValues: modules.indices.compactMap { index in
@@ -98,7 +100,9 @@ private func planNotes(
           + "(such as '\(first.name)', \(first.pair.shape)), whose rank is that side's length")
     }
   }
-  for tensor in pairing.onlyInBase { notes.append("'\(tensor.name)' \(tensor.shape) is in the base model only") }
+  for tensor in pairing.onlyInBase {
+    notes.append("'\(tensor.name)' \(tensor.shape) is in the base model only")
+  }
   for tensor in pairing.onlyInTuned {
     notes.append(
       "'\(tensor.name)' \(tensor.shape) is in the fine-tuned model only; no adapter of this base can hold it")

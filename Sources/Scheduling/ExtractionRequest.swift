@@ -89,7 +89,8 @@ public enum RequestError: Error, CustomStringConvertible, Equatable, Sendable {
     case .rankNotPositive(let value): "--rank is \(value); give a number of 1 or more"
     case .fractionOutOfRange(let value):
       "--rank-fraction is \(value); give a number above 0 and at most 1"
-    case .toleranceOutOfRange(let value): "--tolerance is \(value); give a number between 0 and 1, such as 1e-3"
+    case .toleranceOutOfRange(let value):
+      "--tolerance is \(value); give a number between 0 and 1, such as 1e-3"
     }
   }
 }

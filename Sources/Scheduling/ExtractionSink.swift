@@ -100,7 +100,8 @@ struct ExtractionSink: ~Copyable {
     return PEFTConfiguration(
       baseModel: plan.request.baseName, taskType: plan.taskType,
       ranks: Dictionary(uniqueKeysWithValues: ranks), allModules: plan.allModulePaths,
-      modulesToSave: saved.modules.sorted(), hasLoRABias: plan.layout.writesBias, fanInFanOut: plan.usesConv1D)
+      modulesToSave: saved.modules.sorted(), hasLoRABias: plan.layout.writesBias, fanInFanOut: plan.usesConv1D
+    )
   }
 }
 

@@ -53,7 +53,9 @@ public struct ExtractionWork: UnitWork {
   public func compute(_ unit: Int, _ loaded: Loaded) throws -> [UInt8] {
     switch plan.units[unit] {
     case .decompose(let index):
-      guard let delta = loaded.delta.take() else { preconditionFailure("a module was read without its delta") }
+      guard let delta = loaded.delta.take() else {
+        preconditionFailure("a module was read without its delta")
+      }
       return try decompose(index, delta, readSeconds: loaded.readSeconds).encoded()
     case .measure:
       guard let measure = loaded.measure else { preconditionFailure("a tensor was read but not measured") }
@@ -61,7 +63,9 @@ public struct ExtractionWork: UnitWork {
     }
   }
 
-  private func decompose(_ index: Int, _ delta: consuming Delta, readSeconds: Double) throws -> ExtractionResult {
+  private func decompose(_ index: Int, _ delta: consuming Delta, readSeconds: Double) throws
+    -> ExtractionResult
+  {
     let start = secondsNow()
     let svd = try TruncatedSVD(
       of: &delta.matrix, energy: delta.energy, options: plan.svdOptions(forModule: index))

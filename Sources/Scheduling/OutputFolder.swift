@@ -25,7 +25,9 @@ public final class OutputFolder {
       try FileManager.default.createDirectory(atPath: partialPath, withIntermediateDirectories: true)
     }
     lock = open(partialPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard lock >= 0 else { throw OutputError.failed(path: partialPath, operation: "open", reason: lastReason()) }
+    guard lock >= 0 else {
+      throw OutputError.failed(path: partialPath, operation: "open", reason: lastReason())
+    }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       close(lock)
       throw OutputError.inUse(path: partialPath)
@@ -50,7 +52,9 @@ public final class OutputFolder {
     let target = file(name)
     try attempt("write", target) { try data.write(to: URL(fileURLWithPath: target)) }
     let descriptor = open(target, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw OutputError.failed(path: target, operation: "open", reason: lastReason()) }
+    guard descriptor >= 0 else {
+      throw OutputError.failed(path: target, operation: "open", reason: lastReason())
+    }
     defer { close(descriptor) }
     guard fsync(descriptor) == 0 else {
       throw OutputError.failed(path: target, operation: "fsync", reason: lastReason())
@@ -68,7 +72,8 @@ public final class OutputFolder {
     }
     isPublished = true
     let parent = open(
-      (path as NSString).deletingLastPathComponent.isEmpty ? "." : (path as NSString).deletingLastPathComponent,
+      (path as NSString).deletingLastPathComponent.isEmpty
+        ? "." : (path as NSString).deletingLastPathComponent,
       O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     if parent >= 0 {
       fsync(parent)
@@ -121,7 +126,8 @@ private func attempt(_ operation: String, _ path: String, _ body: () throws -> V
   } catch {
     let reason = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError)
       .map { String(cString: strerror(Int32($0.code))) }
-    throw OutputError.failed(path: path, operation: operation, reason: reason ?? "\(error.localizedDescription)")
+    throw OutputError.failed(
+      path: path, operation: operation, reason: reason ?? "\(error.localizedDescription)")
   }
 }
 

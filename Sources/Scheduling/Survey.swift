@@ -63,7 +63,8 @@ public struct Survey: Sendable, Codable {
   ) {
     modules = plan.modules.indices.map { index in
       Module(
-        module: plan.modules[index].name, role: plan.modules[index].role, shape: plan.modules[index].pair.shape,
+        module: plan.modules[index].name, role: plan.modules[index].role,
+        shape: plan.modules[index].pair.shape,
         rank: plan.layout.modules[index].largestRank, cost: plan.costs[index], difference: measures[index])
     }
     leftOut = plan.leftOut.indices.map {

@@ -39,7 +39,9 @@ public enum ModuleRole: String, Sendable, Codable, CaseIterable {
 
 /// `score` and `classifier` are the heads of sequence classifiers; they are trained anew, so they too are only
 /// decomposed when asked.
-private let headNames: Set = ["lm_head", "embed_out", "score", "classifier", "generator_lm_head", "qa_outputs"]
+private let headNames: Set = [
+  "lm_head", "embed_out", "score", "classifier", "generator_lm_head", "qa_outputs",
+]
 
 private func isEmbeddingName(_ module: String) -> Bool {
   module.contains("embed") || ["wte", "wpe", "shared", "relative_attention_bias"].contains(module)

@@ -1,6 +1,8 @@
 import ArgumentParser
 
-/// Measurements and the inputs for them. Goals of speed live here, never in a timed test.
+/// Measurements and the inputs for them.
+///
+/// Goals of speed live here, never in a timed test.
 @main
 struct UnbraidBench: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -48,7 +48,10 @@ struct MakePair: ParsableCommand {
     try base.finish()
     try tuned.finish()
     let parameters = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    print(String(format: "%.1f M parameters a model in %@/base and %@/tuned", Double(parameters) / 1e6, folder, folder))
+    print(
+      String(
+        format: "%.1f M parameters a model in %@/base and %@/tuned", Double(parameters) / 1e6, folder, folder)
+    )
   }
 
   private var tensorShapes: [(name: String, shape: [Int])] {
@@ -94,7 +97,8 @@ private struct ModelWriter: ~Copyable {
 
   init(_ folder: String, _ tensors: [(name: String, shape: [Int])], _ configuration: [String: Any]) throws {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    let json = try JSONSerialization.data(withJSONObject: configuration, options: [.prettyPrinted, .sortedKeys])
+    let json = try JSONSerialization.data(
+      withJSONObject: configuration, options: [.prettyPrinted, .sortedKeys])
     try json.write(to: URL(fileURLWithPath: folder + "/config.json"))
     writer = try SafetensorsWriter(
       path: folder + "/model.safetensors",

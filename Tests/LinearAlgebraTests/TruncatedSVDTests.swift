@@ -11,16 +11,20 @@ import Testing
       let short = min(rows, columns)
       switch self {
       case .slowPowerLaw:
-        return TestMatrices.withSpectrum(TestMatrices.powerLaw(0.3, count: short), rows: rows, columns: columns)
+        return TestMatrices.withSpectrum(
+          TestMatrices.powerLaw(0.3, count: short), rows: rows, columns: columns)
       case .powerLaw:
-        return TestMatrices.withSpectrum(TestMatrices.powerLaw(0.5, count: short), rows: rows, columns: columns)
+        return TestMatrices.withSpectrum(
+          TestMatrices.powerLaw(0.5, count: short), rows: rows, columns: columns)
       case .steepPowerLaw:
         return TestMatrices.withSpectrum(TestMatrices.powerLaw(2, count: short), rows: rows, columns: columns)
       case .cliff:
         let spectrum = (0..<short).map { $0 < 40 ? 1.0 : 1e-4 }
         return TestMatrices.withSpectrum(spectrum, rows: rows, columns: columns)
       case .spikes:
-        let spectrum = (0..<short).map { $0 < 48 ? 3 - 0.04 * Double($0) : 1 - 0.9 * Double($0) / Double(short) }
+        let spectrum = (0..<short).map {
+          $0 < 48 ? 3 - 0.04 * Double($0) : 1 - 0.9 * Double($0) / Double(short)
+        }
         return TestMatrices.withSpectrum(spectrum, rows: rows, columns: columns)
       case .noise: return TestMatrices.noise(rows: rows, columns: columns)
       }
@@ -36,11 +40,13 @@ import Testing
       let exact = try ExactSpectrum(of: matrix)
       for rank in [8, 32, 64] {
         let svd = try TruncatedSVD(
-          of: &matrix, options: .init(rank: rank, method: method, random: CounterRandom(seed: 3, name: kind.rawValue)))
+          of: &matrix,
+          options: .init(rank: rank, method: method, random: CounterRandom(seed: 3, name: kind.rawValue)))
         let optimum = exact.optimum(rank: rank)
         let loss = 1 - svd.report.capturedEnergy / optimum
         #expect(loss <= 1e-3, "\(kind) \(method) \(rows)×\(columns) rank \(rank)")
-        #expect(svd.report.estimatedLoss >= loss / 2, "\(kind) \(method) rank \(rank): \(svd.report) loss \(loss)")
+        #expect(
+          svd.report.estimatedLoss >= loss / 2, "\(kind) \(method) rank \(rank): \(svd.report) loss \(loss)")
         #expect(svd.report.isConverged)
       }
     }
@@ -164,7 +170,8 @@ import Testing
     let options = TruncatedSVD.Options(rank: 16, method: .krylov, random: CounterRandom(seed: 9, name: "a"))
     let first = try TruncatedSVD(of: &matrix, options: options)
     let second = try TruncatedSVD(of: &matrix, options: options)
-    #expect(first.u.elements == second.u.elements && first.s == second.s && first.vh.elements == second.vh.elements)
+    #expect(
+      first.u.elements == second.u.elements && first.s == second.s && first.vh.elements == second.vh.elements)
     let other = try TruncatedSVD(
       of: &matrix, options: .init(rank: 16, method: .krylov, random: CounterRandom(seed: 10, name: "a")))
     #expect(abs(other.report.capturedEnergy / first.report.capturedEnergy - 1) < 1e-3)

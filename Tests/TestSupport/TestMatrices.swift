@@ -4,7 +4,9 @@ public import LinearAlgebra
 /// Seeded matrices whose singular values are known.
 public enum TestMatrices {
   /// U·diag(σ)·Vᵀ for random orthonormal U (rows × σ.count) and V (columns × σ.count).
-  public static func withSpectrum(_ spectrum: [Double], rows: Int, columns: Int, seed: UInt64 = 1) -> Matrix<Float> {
+  public static func withSpectrum(_ spectrum: [Double], rows: Int, columns: Int, seed: UInt64 = 1) -> Matrix<
+    Float
+  > {
     let left = orthonormalRows(spectrum.count, length: rows, name: "left", seed: seed).transposed()
     let right = orthonormalRows(spectrum.count, length: columns, name: "right", seed: seed)
     var weighted = Matrix<Float>(uninitializedRows: rows, columns: spectrum.count)

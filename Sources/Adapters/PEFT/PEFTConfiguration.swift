@@ -16,10 +16,15 @@ public struct PEFTConfiguration: Sendable, Encodable {
   ///
   /// alpha equals the rank everywhere, so that the scale is 1 with every loader and square roots of ranks
   /// never enter. Modules below the largest rank get a pattern that matches their path and nothing else.
+  ///
   /// - Parameters:
+  ///   - baseModel: What the loader may fetch the base model by.
+  ///   - taskType: PEFT's name for the model's use, if it has one.
   ///   - ranks: Rank by full module path, for the adapted modules.
   ///   - allModules: Full paths of every module of the model.
   ///   - modulesToSave: Full paths of modules stored whole beside the factors.
+  ///   - hasLoRABias: Whether B of every module has a bias.
+  ///   - fanInFanOut: Whether the adapted layers store their weights transposed.
   public init(
     baseModel: String, taskType: String?, ranks: [String: Int], allModules: [String],
     modulesToSave: [String] = [], hasLoRABias: Bool = false, fanInFanOut: Bool = false

@@ -6,7 +6,7 @@
 public struct TargetModules: Sendable, Equatable {
   /// `target_modules`, sorted.
   public let targets: [String]
-  /// `exclude_modules`, sorted: paths that a target would catch by accident. Usually empty.
+  /// `exclude_modules`, sorted: paths that a target would catch by accident; usually none.
   public let exclusions: [String]
 
   /// Chooses targets for the adapted modules among all modules of the model.

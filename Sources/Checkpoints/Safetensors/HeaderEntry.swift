@@ -22,7 +22,8 @@ struct HeaderEntry {
     }
     guard case .array(let dimensions) = fields["shape"] else { throw problem("has no shape") }
     guard let shape = counts(dimensions) else { throw problem("has a dimension that is no count") }
-    guard case .array(let offsets) = fields["data_offsets"], let range = counts(offsets), range.count == 2 else {
+    guard case .array(let offsets) = fields["data_offsets"], let range = counts(offsets), range.count == 2
+    else {
       throw problem("has no data_offsets of two counts")
     }
     guard range[0] <= range[1] else { throw problem("begins at byte \(range[0]) and ends at \(range[1])") }
@@ -58,7 +59,8 @@ func parseMetadata(_ value: StrictJSON, path: String) throws -> [String: String]
 }
 
 /// Places the tensors in the file: without hole, without overlap, and to its last byte.
-func locate(_ entries: [HeaderEntry], dataStart: Int, fileSize: Int, path: String) throws -> [TensorLocation] {
+func locate(_ entries: [HeaderEntry], dataStart: Int, fileSize: Int, path: String) throws -> [TensorLocation]
+{
   let sorted = entries.sorted { ($0.begin, $0.end, $0.name) < ($1.begin, $1.end, $1.name) }
   var position = 0
   for entry in sorted {
@@ -66,7 +68,8 @@ func locate(_ entries: [HeaderEntry], dataStart: Int, fileSize: Int, path: Strin
       throw CheckpointError.malformedTensor(
         path: path, tensor: entry.name,
         problem: "begins at byte \(entry.begin) of the data, "
-          + (entry.begin < position ? "inside the one before, which ends" : "leaving a gap after the one that ends")
+          + (entry.begin < position
+            ? "inside the one before, which ends" : "leaving a gap after the one that ends")
           + " at \(position)")
     }
     position = entry.end
@@ -83,7 +86,8 @@ func locate(_ entries: [HeaderEntry], dataStart: Int, fileSize: Int, path: Strin
   }
   return sorted.map { entry in
     TensorLocation(
-      name: entry.name, elementType: entry.elementType, shape: entry.shape, filePath: path, fileSize: fileSize,
+      name: entry.name, elementType: entry.elementType, shape: entry.shape, filePath: path,
+      fileSize: fileSize,
       offset: dataStart + entry.begin, byteCount: entry.end - entry.begin)
   }
 }

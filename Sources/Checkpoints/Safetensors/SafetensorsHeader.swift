@@ -58,7 +58,8 @@ public struct SafetensorsHeader: Sendable {
     tensors = try locate(entries, dataStart: byteCount, fileSize: fileSize, path: path)
   }
 
-  private static func parseObject(_ bytes: [UInt8], path: String) throws -> [(key: String, value: StrictJSON)] {
+  private static func parseObject(_ bytes: [UInt8], path: String) throws -> [(key: String, value: StrictJSON)]
+  {
     do {
       guard case .object(let members) = try StrictJSON(parsing: bytes) else { return [] }
       return members

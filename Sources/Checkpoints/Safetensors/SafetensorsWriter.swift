@@ -59,16 +59,20 @@ public struct SafetensorsWriter: ~Copyable {
   ///
   /// - Parameters:
   ///   - bytes: The elements in row-major order.
+  ///   - name: One of the slots' names.
   ///   - shape: As many dimensions as the slot has, none larger.
+  /// - Throws: `CheckpointError.slotMismatch` if the tensor does not fit its slot, `.system` if the device fails.
   public mutating func write(_ bytes: [UInt8], to name: String, shape: [Int]) throws {
     let index = try slot(name)
     let slot = slots[index]
-    guard shape.count == slot.largestShape.count, zip(shape, slot.largestShape).allSatisfy({ $0 <= $1 }) else {
+    guard shape.count == slot.largestShape.count, zip(shape, slot.largestShape).allSatisfy({ $0 <= $1 })
+    else {
       throw mismatch(name, "has shape \(shape), more than the \(slot.largestShape) laid out for it")
     }
     guard bytes.count == slot.byteCount(shape) else {
       throw mismatch(
-        name, "is written with \(bytes.count) bytes, but shape \(shape) of \(slot.elementType.rawValue) needs "
+        name,
+        "is written with \(bytes.count) bytes, but shape \(shape) of \(slot.elementType.rawValue) needs "
           + "\(slot.byteCount(shape))")
     }
     guard case .none = shapes[index] else { throw mismatch(name, "is written twice") }
@@ -116,7 +120,8 @@ public struct SafetensorsWriter: ~Copyable {
 }
 
 /// A header's JSON text, padded to a multiple of eight bytes; tensors follow each other without gaps.
-private func headerText(_ metadata: [String: String], _ tensors: [(SafetensorsWriter.Slot, [Int])]) -> [UInt8] {
+private func headerText(_ metadata: [String: String], _ tensors: [(SafetensorsWriter.Slot, [Int])]) -> [UInt8]
+{
   var members: [String] = []
   if !metadata.isEmpty {
     let pairs = metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }

@@ -58,7 +58,9 @@ extension StrictJSON {
     }
 
     private mutating func parseValue(depth: Int) throws(StrictJSONError) -> StrictJSON {
-      guard depth <= Self.greatestDepth else { throw failure("nested deeper than \(Self.greatestDepth) levels") }
+      guard depth <= Self.greatestDepth else {
+        throw failure("nested deeper than \(Self.greatestDepth) levels")
+      }
       skipSpace()
       switch next {
       case UInt8(ascii: "{"): return .object(try parseObject(depth: depth))
@@ -72,13 +74,16 @@ extension StrictJSON {
       }
     }
 
-    private mutating func parseWord(_ word: String, _ value: StrictJSON) throws(StrictJSONError) -> StrictJSON {
+    private mutating func parseWord(_ word: String, _ value: StrictJSON) throws(StrictJSONError) -> StrictJSON
+    {
       guard bytes[position...].starts(with: word.utf8) else { throw failure("no JSON value") }
       position += word.utf8.count
       return value
     }
 
-    private mutating func parseObject(depth: Int) throws(StrictJSONError) -> [(key: String, value: StrictJSON)] {
+    private mutating func parseObject(depth: Int) throws(StrictJSONError) -> [(
+      key: String, value: StrictJSON
+    )] {
       var members: [(key: String, value: StrictJSON)] = []
       var keys: Set<String> = []
       position += 1
@@ -175,7 +180,9 @@ extension StrictJSON {
       guard byte == UInt8(ascii: "u") else { throw failure("no such escape in a string") }
       var code = try parseHexadecimal()
       if (0xD800..<0xDC00).contains(code) {
-        guard consume(UInt8(ascii: "\\")), consume(UInt8(ascii: "u")) else { throw failure("half a surrogate pair") }
+        guard consume(UInt8(ascii: "\\")), consume(UInt8(ascii: "u")) else {
+          throw failure("half a surrogate pair")
+        }
         let low = try parseHexadecimal()
         guard (0xDC00..<0xE000).contains(low) else { throw failure("half a surrogate pair") }
         code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)

@@ -20,7 +20,8 @@ struct ExtractionArguments: ParsableArguments {
   var rankFraction: Double?
 
   @Option(
-    help: "Last names of modules to take, separated by commas, such as q_proj,v_proj; all linear if not given.")
+    help:
+      "Last names of modules to take, separated by commas, such as q_proj,v_proj; all linear if not given.")
   var targets: String?
 
   @Option(help: "Take only modules whose path matches this regular expression; may be repeated.")
@@ -62,7 +63,8 @@ struct ExtractionArguments: ParsableArguments {
     help: "Store changed normalisations whole, as PEFT's modules_to_save; vLLM refuses such adapters.")
   var saveNorms = false
 
-  @Flag(help: "Store changes of bias of adapted modules, as PEFT's lora_bias; vLLM and llama.cpp refuse them.")
+  @Flag(
+    help: "Store changes of bias of adapted modules, as PEFT's lora_bias; vLLM and llama.cpp refuse them.")
   var bias = false
 
   @Option(help: "What the adapter calls its base model, such as a hub name (default: BASE's full path).")
@@ -78,7 +80,8 @@ struct ExtractionArguments: ParsableArguments {
   func request() throws -> ExtractionRequest {
     var selection = ModuleSelection.Options()
     selection.targets =
-      targets?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty } ?? []
+      targets?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+      ?? []
     selection.include = include
     selection.exclude = exclude
     selection.takesEmbeddings = embeddings
