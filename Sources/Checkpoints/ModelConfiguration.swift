@@ -22,10 +22,12 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
     self.quantizationMethod = quantizationMethod
   }
 
-  /// Reads a folder's `config.json`; nil if there is none.
+  /// Reads the `config.json` of a model's folder, or beside a model's file; nil if there is none.
   /// - Throws: `CheckpointError.malformedHeader` if there is one that is no JSON object.
-  public static func read(folder: String) throws -> ModelConfiguration? {
-    let path = folder + "/config.json"
+  public static func read(modelPath: String) throws -> ModelConfiguration? {
+    let folder =
+      modelPath.hasSuffix(".safetensors") ? (modelPath as NSString).deletingLastPathComponent : modelPath
+    let path = (folder.isEmpty ? "." : folder) + "/config.json"
     guard let data = FileManager.default.contents(atPath: path) else { return nil }
     guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any] else {
       throw CheckpointError.malformedHeader(path: path, problem: "is no JSON object")

@@ -43,11 +43,17 @@ public struct RandomAccessFile: ~Copyable {
         done += count
       } else if count == 0 {
         throw CheckpointError.shrunk(
-          path: path, tensor: tensor, neededSize: offset + buffer.count, size: offset + done)
+          path: path, tensor: tensor, neededSize: offset + buffer.count, size: currentSize())
       } else if errno != EINTR {
         throw CheckpointError.system(path: path, operation: "read", errorNumber: errno)
       }
     }
+  }
+
+  /// The size now, which may no longer be the size it was opened with.
+  private func currentSize() -> Int {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 ? Int(status.st_size) : size
   }
 
   /// A range of the file as an array.

@@ -82,12 +82,12 @@ public struct TruncatedSVD: ~Copyable, Sendable {
   public init(of matrix: inout Matrix<Float>, energy knownEnergy: Double? = nil, options: Options)
     throws(LAPACKError)
   {
-    precondition(options.rank >= 1, "a truncated SVD has rank 1 at least")
     let energy = knownEnergy ?? matrix.sumOfSquares()
     guard energy > 0 else {
       self = TruncatedSVD(zeroOfRows: matrix.rowCount, columns: matrix.columnCount)
       return
     }
+    precondition(options.rank >= 1, "a truncated SVD has rank 1 at least")
     // Iterates carry ‖A‖² and must not leave the range of a float; a power of two changes no bit of a result.
     let scale = PowerOfTwoScale(norm: energy.squareRoot())
     scale.apply(to: &matrix)

@@ -11,8 +11,8 @@ extension ExtractionPlan {
     let base = try Checkpoint.open(request.basePath)
     let tuned = try Checkpoint.open(request.tunedPath)
     let configuration =
-      try ModelConfiguration.read(folder: request.tunedPath)
-      ?? ModelConfiguration.read(folder: request.basePath)
+      try ModelConfiguration.read(modelPath: request.tunedPath)
+      ?? ModelConfiguration.read(modelPath: request.basePath)
     let pairing = try Pairing(base: base, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes)
     let selection = try ModuleSelection(
       pairing, tuned: tuned, isHeadTied: configuration?.tiesWordEmbeddings ?? false,

@@ -116,7 +116,7 @@ public enum ExtractionError: Error, CustomStringConvertible, Equatable, Sendable
     case .identical(let base, let tuned, let modules, let changed):
       "\(tuned): all \(modules) selected modules equal those of \(base)"
         + (changed > 0
-          ? "; \(changed) tensors outside the selection differ, see 'unbraid plan'"
+          ? "; \(changed) \(changed == 1 ? "tensor outside the selection differs" : "tensors outside the selection differ"), see 'unbraid plan'"
           : "; the two models are identical")
     }
   }

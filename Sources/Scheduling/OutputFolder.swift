@@ -1,4 +1,5 @@
 public import Foundation
+internal import Glibc
 
 /// A folder that is filled out of sight and appears complete under its name, or not at all.
 ///
@@ -9,38 +10,43 @@ public final class OutputFolder {
   public let path: String
   private let partialPath: String
   private let lock: Int32
+  /// Folders above it that did not exist before, deepest first.
+  private let madeParents: [String]
   private var isPublished = false
 
   /// Takes the name for this job.
   ///
   /// - Throws: `OutputError.occupied` if something is there already, `.inUse` if another job fills it now,
   ///   `.failed` with the operation and the reason if it cannot be made.
-  public init(path: String) throws {
+  public convenience init(path: String) throws {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
-    let partialPath = path + ".partial"
-    self.path = path
-    self.partialPath = partialPath
     try refuseOccupied(path)
-    try attempt("create", partialPath) {
-      try FileManager.default.createDirectory(atPath: partialPath, withIntermediateDirectories: true)
+    let made = try makeFolders(path + ".partial")
+    do {
+      try self.init(path: path, lock: try lockFolder(path + ".partial"), madeParents: Array(made.dropFirst()))
+    } catch {
+      // The folder itself may be another job's; those above it were ours alone to make.
+      for folder in made { rmdir(folder) }
+      throw error
     }
-    lock = open(partialPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard lock >= 0 else {
-      throw OutputError.failed(path: partialPath, operation: "open", reason: lastReason())
-    }
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-      close(lock)
-      throw OutputError.inUse(path: partialPath)
-    }
-    try attempt("empty", partialPath) {
-      for name in try FileManager.default.contentsOfDirectory(atPath: partialPath) {
-        try FileManager.default.removeItem(atPath: partialPath + "/" + name)
-      }
+  }
+
+  /// The lock is held, so whatever is in the folder was left by a job that is dead.
+  private init(path: String, lock: Int32, madeParents: [String]) throws {
+    self.path = path
+    partialPath = path + ".partial"
+    self.lock = lock
+    self.madeParents = madeParents
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: partialPath)) ?? [] {
+      try? FileManager.default.removeItem(atPath: partialPath + "/" + name)
     }
   }
 
   deinit {
-    if !isPublished { try? FileManager.default.removeItem(atPath: partialPath) }
+    if !isPublished {
+      try? FileManager.default.removeItem(atPath: partialPath)
+      for folder in madeParents { rmdir(folder) }
+    }
     close(lock)
   }
 
@@ -50,26 +56,26 @@ public final class OutputFolder {
   /// Writes a small file at once.
   public func write(_ data: Data, to name: String) throws {
     let target = file(name)
-    try attempt("write", target) { try data.write(to: URL(fileURLWithPath: target)) }
-    let descriptor = open(target, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw OutputError.failed(path: target, operation: "open", reason: lastReason())
-    }
+    let descriptor = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw failure("create", target) }
     defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else {
-      throw OutputError.failed(path: target, operation: "fsync", reason: lastReason())
+    let bytes = [UInt8](data)
+    var done = 0
+    while done < bytes.count {
+      // A slice's own copy: an array passes to C as it is.
+      let count = Glibc.write(descriptor, Array(bytes[done...]), bytes.count - done)
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { throw failure("write", target) }
+      done += count
     }
+    guard fsync(descriptor) == 0 else { throw failure("fsync", target) }
   }
 
   /// Lets the folder appear under its name, durably.
   public func publish() throws {
-    guard fsync(lock) == 0 else {
-      throw OutputError.failed(path: partialPath, operation: "fsync", reason: lastReason())
-    }
+    guard fsync(lock) == 0 else { throw failure("fsync", partialPath) }
     // The name may exist as an empty folder, which rename replaces.
-    guard rename(partialPath, path) == 0 else {
-      throw OutputError.failed(path: path, operation: "rename", reason: lastReason())
-    }
+    guard rename(partialPath, path) == 0 else { throw failure("rename", path) }
     isPublished = true
     let parent = open(
       (path as NSString).deletingLastPathComponent.isEmpty
@@ -115,20 +121,36 @@ private func refuseOccupied(_ path: String) throws {
   var isFolder: ObjCBool = false
   guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { return }
   guard isFolder.boolValue else { throw OutputError.notAFolder(path: path) }
-  var entries: [String] = []
-  try attempt("list", path) { entries = try FileManager.default.contentsOfDirectory(atPath: path) }
+  let entries = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
   guard entries.isEmpty else { throw OutputError.occupied(path: path, entryCount: entries.count) }
 }
 
-private func attempt(_ operation: String, _ path: String, _ body: () throws -> Void) throws {
-  do {
-    try body()
-  } catch {
-    let reason = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError)
-      .map { String(cString: strerror(Int32($0.code))) }
-    throw OutputError.failed(
-      path: path, operation: operation, reason: reason ?? "\(error.localizedDescription)")
+/// Makes a folder and those above it; returns the ones that were made, deepest first.
+private func makeFolders(_ path: String) throws -> [String] {
+  if mkdir(path, 0o777) == 0 { return [path] }
+  if errno == EEXIST { return [] }
+  let parent = (path as NSString).deletingLastPathComponent
+  guard errno == ENOENT, !parent.isEmpty, parent != path else { throw failure("create", path) }
+  let made = try makeFolders(parent)
+  guard mkdir(path, 0o777) == 0 else {
+    let error = failure("create", path)
+    for folder in made { rmdir(folder) }
+    throw error
   }
+  return [path] + made
 }
 
-private func lastReason() -> String { String(cString: strerror(errno)) }
+private func lockFolder(_ path: String) throws -> Int32 {
+  let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw failure("open", path) }
+  guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+    close(descriptor)
+    throw OutputError.inUse(path: path)
+  }
+  return descriptor
+}
+
+/// The error for the system call that just failed.
+private func failure(_ operation: String, _ path: String) -> OutputError {
+  .failed(path: path, operation: operation, reason: String(cString: strerror(errno)))
+}

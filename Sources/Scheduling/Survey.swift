@@ -48,10 +48,13 @@ public struct Survey: Sendable, Codable {
   ) throws -> Survey? {
     let work = SurveyWork(plan)
     var measures: [Int: DifferenceMeasure] = [:]
+    var finishedCount = 0
     if !headersOnly {
       _ = try DistributedJob(work, unitCount: work.pairs.count).run(on: world) { unit, bytes in
-        measures[unit] = try JSONDecoder().decode(DifferenceMeasure.self, from: Data(bytes))
-        onProgress(measures.count, work.pairs.count)
+        // Nil for a tensor that holds no numbers.
+        measures[unit] = try JSONDecoder().decode(DifferenceMeasure?.self, from: Data(bytes))
+        finishedCount += 1
+        onProgress(finishedCount, work.pairs.count)
       }
     }
     guard world.rank == 0 else { return nil }

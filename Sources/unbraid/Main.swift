@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import LinearAlgebra
 import MPI
 import Scheduling
@@ -41,7 +42,9 @@ enum Program {
   /// Ends before MPI starts: help and version on standard output, a wrong command line on standard error.
   private static func endWithUsage(_ error: any Error) -> Never {
     let status = Unbraid.exitCode(for: error)
-    // Every rank parses the same words; one of them is enough to complain.
+    // Every rank parses the same words; one of them is enough to complain. The others stay until it has: the
+    // launcher ends the job with the first rank that fails.
+    if Launcher.rank ?? 0 != 0 { sleep(2) }
     if Launcher.rank ?? 0 == 0 {
       if status.isSuccess {
         print(Unbraid.fullMessage(for: error))

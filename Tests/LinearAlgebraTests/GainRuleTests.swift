@@ -11,7 +11,7 @@ import Testing
     #expect(!rule.isSatisfied)
   }
 
-  @Test("fewer than three values, or gains that grow, promise nothing")
+  @Test("fewer than four values, or gains that grow, promise nothing")
   func unknown() {
     var rule = GainRule(energy: 10, tolerance: 1e-3)
     #expect(rule.remainder == 10 && !rule.isSatisfied)

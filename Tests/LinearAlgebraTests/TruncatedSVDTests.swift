@@ -23,7 +23,9 @@ import Testing
         return TestMatrices.withSpectrum(spectrum, rows: rows, columns: columns)
       case .spikes:
         let spectrum = (0..<short).map {
-          $0 < 48 ? 3 - 0.04 * Double($0) : 1 - 0.9 * Double($0) / Double(short)
+          index -> Double in
+          let position = Double(index)
+          return index < 48 ? 3 - 0.04 * position : 1 - 0.9 * position / Double(short)
         }
         return TestMatrices.withSpectrum(spectrum, rows: rows, columns: columns)
       case .noise: return TestMatrices.noise(rows: rows, columns: columns)

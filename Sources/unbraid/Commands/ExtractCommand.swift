@@ -19,6 +19,10 @@ struct ExtractCommand: JobCommand {
   @Option(name: .shortAndLong, help: "The folder to be made; it appears when it is complete.")
   var output: String
 
+  func validate() throws {
+    if output.isEmpty { throw ValidationError("-o is empty; give the folder to be made") }
+  }
+
   func run(on world: borrowing Communicator) throws {
     let request = try arguments.request()
     let plan = try sharedPlan(request, on: world)

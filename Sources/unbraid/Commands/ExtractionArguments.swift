@@ -13,10 +13,10 @@ struct ExtractionArguments: ParsableArguments {
   @Argument(help: "The fine-tuned model, likewise.", completion: .directory)
   var tuned: String
 
-  @Option(help: "Largest rank of each module's factors (default: 32).")
+  @Option(parsing: .unconditional, help: "Largest rank of each module's factors (default: 32).")
   var rank: Int?
 
-  @Option(help: "Rank as a fraction of a module's shorter side, instead of --rank.")
+  @Option(parsing: .unconditional, help: "Rank as a fraction of a module's shorter side, instead of --rank.")
   var rankFraction: Double?
 
   @Option(
@@ -73,6 +73,9 @@ struct ExtractionArguments: ParsableArguments {
   func validate() throws {
     if rank != nil && rankFraction != nil {
       throw ValidationError("give --rank or --rank-fraction, not both")
+    }
+    if let targets, !targets.contains(where: { $0 != "," && $0 != " " }) {
+      throw ValidationError("--targets names no module; give names such as q_proj,v_proj")
     }
     do { _ = try request() } catch let error as RequestError { throw ValidationError(error.description) }
   }
