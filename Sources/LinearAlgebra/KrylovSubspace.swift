@@ -48,8 +48,8 @@ func krylovSubspace(
 ///
 /// The gains shrink by a ratio r that itself changes slowly, so what remains is about g·r/(1 − r) after a gain
 /// g. After three blocks that was once a fifth of the true remainder on a real fine-tune; after four it was, over
-/// power laws, spikes over a bulk, pure noise and real pairs, never less than half: hence four blocks at least,
-/// and a safety factor of two.
+/// power laws, noise, real pairs and ranks that cut a cluster of spikes, never less than a quarter: hence four
+/// blocks at least, and a safety factor of four.
 package struct GainRule {
   private let energy: Double
   private let tolerance: Double
@@ -72,7 +72,7 @@ package struct GainRule {
     guard gain > energyRounding * last else { return min(left, max(0, gain)) }
     let ratio = gain / previousGain
     guard ratio < 1 else { return left }
-    return min(left, 2 * gain * ratio / (1 - ratio))
+    return min(left, 4 * gain * ratio / (1 - ratio))
   }
 
   package var isSatisfied: Bool {

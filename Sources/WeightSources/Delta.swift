@@ -67,7 +67,8 @@ func notFinite(
     if index >= 0 {
       return .notFinite(
         file: location.filePath, tensor: location.name,
-        index: multiIndex(start + index, shape: location.shape), value: values[index].isNaN ? "NaN" : "\(values[index])")
+        index: multiIndex(start + index, shape: location.shape),
+        value: values[index].isNaN ? "nan" : "\(values[index])")
     }
   }
   ckernels_difference(base, pair.base.elementType.kernel, tuned, pair.tuned.elementType.kernel, values, count)

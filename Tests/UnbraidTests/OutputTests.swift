@@ -47,9 +47,7 @@ extension UnbraidSuite {
       let result = try Workspace.run(
         ["extract", workspace.basePath, workspace.tunedPath, "-o", workspace.folder.file("new/deep/out")])
       #expect(result.status == 65)
-      withKnownIssue("intermediate folders stay") {
-        #expect(workspace.folder.contents == before)
-      }
+      #expect(workspace.folder.contents == before)
     }
 
     @Test("a second job on an output that another one fills is refused and harms nothing")
@@ -60,9 +58,7 @@ extension UnbraidSuite {
       let lock = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
       defer { close(lock) }
       try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
-      withKnownIssue("the refused job's OutputFolder removes the other's folder in its deinit") {
-        try workspace.expectRefusal("{out}.partial: another job is filling this folder; give another with -o")
-      }
+      try workspace.expectRefusal("{out}.partial: another job is filling this folder; give another with -o")
     }
 
     @Test("a place that cannot be written to is refused with the system's reason")
@@ -71,9 +67,7 @@ extension UnbraidSuite {
       let path = workspace.basePath + "/config.json/out"
       let result = try Workspace.run(["extract", workspace.basePath, workspace.tunedPath, "-o", path])
       #expect(result.status == 74)
-      withKnownIssue("Foundation's own words get through") {
-        #expect(result.errorOutput == "unbraid: \(path).partial: cannot create: Not a directory\n")
-      }
+      #expect(result.errorOutput == "unbraid: \(path).partial: cannot create: Not a directory\n")
     }
 
     @Test("so is one on a read-only file system", .enabled(if: TemporaryMount.isPermitted, "needs mount(8)"))
@@ -83,10 +77,8 @@ extension UnbraidSuite {
       let result = try Workspace.run(
         ["extract", workspace.basePath, workspace.tunedPath, "-o", mount.path + "/out"])
       #expect(result.status == 74)
-      withKnownIssue("Foundation's own words get through") {
-        #expect(
-          result.errorOutput == "unbraid: \(mount.path)/out.partial: cannot create: Read-only file system\n")
-      }
+      #expect(
+        result.errorOutput == "unbraid: \(mount.path)/out.partial: cannot create: Read-only file system\n")
     }
 
     @Test(
@@ -102,10 +94,7 @@ extension UnbraidSuite {
       #expect(result.status == 74)
       #expect(result.sentences.count == 1)
       #expect(result.errorOutput.hasPrefix("unbraid: \(mount.path)/out.partial/"))
-      withKnownIssue("Foundation's own words get through for the documents", isIntermittent: kilobytes == 16)
-      {
-        #expect(result.errorOutput.hasSuffix(": cannot write: No space left on device\n"))
-      }
+      #expect(result.errorOutput.hasSuffix(": cannot write: No space left on device\n"))
       #expect(try FileManager.default.contentsOfDirectory(atPath: mount.path) == ["other"])
       #expect(try String(contentsOfFile: mount.path + "/other", encoding: .utf8) == "finished")
     }

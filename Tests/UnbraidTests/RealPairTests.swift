@@ -51,13 +51,7 @@ extension UnbraidSuite {
       let loss = 1 - (truth.energy - residual) / optimum
       let place = "\(record.module), rank \(record.rank), \(record.method)"
       #expect(loss <= 1e-3, "\(place)")
-      withKnownIssue(
-        "the iteration's remaining gain understates the loss of some modules", isIntermittent: true
-      ) {
-        #expect(record.estimatedLoss >= loss / 2, "\(place)")
-      } when: {
-        record.method == "krylov"
-      }
+      #expect(record.estimatedLoss >= loss / 2, "\(place)")
       #expect(abs(record.residual / residual.squareRoot() - 1) < 1e-4, "\(record.module)")
       #expect(abs(record.writtenResidual / residual.squareRoot() - 1) < 1e-4, "\(record.module)")
     }

@@ -35,9 +35,7 @@ extension UnbraidSuite {
     func negativeRank() throws {
       let result = try Workspace.run(["extract", "a", "b", "-o", "c", "--rank", "-3"])
       #expect(result.status == 64)
-      withKnownIssue("ArgumentParser takes -3 for an option") {
-        #expect(result.errorOutput.hasPrefix("Error: --rank is -3; give a number of 1 or more\n"))
-      }
+      #expect(result.errorOutput.hasPrefix("Error: --rank is -3; give a number of 1 or more\n"))
     }
 
     @Test(
@@ -104,12 +102,10 @@ extension UnbraidSuite {
         wrong.sentences == [
           "unbraid: rank 0: --include 'zzz' matches none of the 6 modules (such as 'lm_head')"
         ])
-      withKnownIssue("rank 1 may end the job before rank 0 has printed", isIntermittent: true) {
-        for _ in 0..<5 {
-          let result = try workspace.extract(["--rank", "0"], ranks: 4)
-          #expect(result.status == 64)
-          #expect(result.sentences == ["Error: --rank is 0; give a number of 1 or more"])
-        }
+      for _ in 0..<5 {
+        let result = try workspace.extract(["--rank", "0"], ranks: 4)
+        #expect(result.status == 64)
+        #expect(result.sentences == ["Error: --rank is 0; give a number of 1 or more"])
       }
       #expect(workspace.folder.contents.allSatisfy { !$0.hasPrefix("out") })
     }
