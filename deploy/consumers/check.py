@@ -81,9 +81,9 @@ def is_linear(name):
     return name.endswith("_proj.weight")
 
 
-def logits(model, inputs=None):
+def logits(model):
     with torch.no_grad():
-        return model(input_ids=torch.arange(12).view(1, 12) if inputs is None else inputs).logits
+        return model.eval()(input_ids=torch.arange(12).view(1, 12)).logits
 
 
 def llama_is_best_rank_k(folder):
