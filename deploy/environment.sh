@@ -25,11 +25,10 @@ require_swift() {
   exit 69
 }
 
-# The Swift runtime goes into the binary, so that compute nodes need none.
 build_release() {
   say "building (release)"
-  swift build --package-path "$repository" -c release --static-swift-stdlib "$@"
-  products=$(swift build --package-path "$repository" -c release --static-swift-stdlib --show-bin-path)
+  swift build --package-path "$repository" -c release "$@"
+  products=$(swift build --package-path "$repository" -c release --show-bin-path)
 }
 
 # Settings for running ranks on this machine alone; a cluster's own settings stay as they are.

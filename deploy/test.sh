@@ -28,4 +28,4 @@ swift format lint --strict --recursive --parallel \
 build_release --build-tests
 
 say "tests"
-swift test --package-path "$repository" -c release --static-swift-stdlib --skip-build --disable-xctest
+swift test --package-path "$repository" -c release --skip-build --disable-xctest

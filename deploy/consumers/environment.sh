@@ -5,7 +5,6 @@
 set -euo pipefail
 directory=${1:?usage: environment.sh DIR}
 requirements=$(dirname "${BASH_SOURCE[0]}")/requirements.txt
-stamp=$directory/requirements.sha256
 
 mkdir -p "$directory"
 directory=$(cd "$directory" && pwd)
