@@ -1,4 +1,9 @@
 /// An orthonormal basis that grows by blocks, and the operator's projection onto it.
+///
+/// In exact arithmetic the image of a block lies in the span of the block before it, itself and the one after it:
+/// T = Q·G·Qᵀ is block tridiagonal. Only those parts of T are kept, and a new block is first freed from its two
+/// neighbours alone; one projection against the whole basis then removes what rounding has left of the others.
+/// (Block Lanczos with full reorthogonalisation: Golub and Underwood, 1977.)
 struct KrylovBasis: ~Copyable {
   let vectorLength: Int
   /// Vectors in the basis.
@@ -8,9 +13,10 @@ struct KrylovBasis: ~Copyable {
   private let random: CounterRandom
   /// Basis vectors as rows; only the first `count` are meaningful.
   private let vectors: Matrix<Float>
-  /// T = Q·BᵀB·Qᵀ, of which the lower triangle is filled as far as images have been recorded.
-  private let projection: Matrix<Double>
+  /// For each vector whose image is known, its row of T from the first column that may differ from zero.
+  private var projection: [(start: Int, entries: [Double])] = []
   private var newestRange: Range<Int>
+  private var previousStart = 0
 
   /// Far more than any tolerance above rounding has needed; memory is taken only as blocks arrive.
   private static let largestBlockCount = 48
@@ -21,12 +27,11 @@ struct KrylovBasis: ~Copyable {
     self.random = random
     let capacity = min(vectorLength, Self.largestBlockCount * self.blockLength)
     vectors = Matrix(uninitializedRows: capacity, columns: vectorLength)
-    projection = Matrix(uninitializedRows: capacity, columns: capacity)
     newestRange = 0..<self.blockLength
     count = 0
     let start = vectors.view.rows(newestRange)
     random.fillUniform(start, block: 0)
-    orthonormalizeAgainstBasis(start)
+    _ = orthonormalizeProjected(start)
     count = newestRange.upperBound
   }
 
@@ -36,75 +41,75 @@ struct KrylovBasis: ~Copyable {
   /// The basis spans everything, so nothing is left to find.
   var isComplete: Bool { count == vectorLength }
 
-  /// Files the image of the newest block under the operator as the next block row of T.
-  mutating func recordProjection(of image: borrowing Matrix<Float>) {
-    let coefficients = coefficients(of: image.view)
-    for row in 0..<coefficients.rowCount {
-      let entries = projection.view.row(newestRange.lowerBound + row)
-      let narrow = coefficients.view.row(row)
-      for column in 0..<count { entries[column] = Double(narrow[column]) }
-    }
-    blockCount += 1
-  }
-
   /// The energy of the best rank k inside the basis: the k largest eigenvalues of T.
   func ritzEnergy(rank: Int) throws(LAPACKError) -> Double {
-    try eigen(wantsVectors: false).values.prefix(rank).reversed().reduce(0, +)
+    let eigen = try SymmetricEigen(lowerTriangle: lowerTriangle(), wantsVectors: false)
+    return eigen.values.prefix(rank).reversed().reduce(0, +)
   }
 
   /// The k leading Ritz vectors as orthonormal rows.
   func ritzVectors(rank: Int) throws(LAPACKError) -> Matrix<Float> {
-    let eigen = try eigen(wantsVectors: true)
-    let weights = Matrix<Float>(uninitializedRows: rank, columns: count)
-    for row in 0..<rank {
-      let (narrow, wide) = (weights.view.row(row), eigen.vectors.view.row(row))
-      for column in 0..<count { narrow[column] = Float(wide[column]) }
-    }
+    let eigen = try SymmetricEigen(lowerTriangle: lowerTriangle(), leading: rank)
+    // Named, since a view does not keep a temporary matrix alive.
+    let weights = eigen.vectors.narrowed(rows: rank)
     let result = Matrix<Float>(uninitializedRows: rank, columns: vectorLength)
-    multiply(weights.view, basisView, into: result.view)
+    multiply(weights.view, vectors.view.rows(0..<count), into: result.view)
     _ = orthonormalizeRows(result.view)
     return result
   }
 
-  /// Appends the part of a block that the basis does not hold yet.
+  /// Takes the image of the newest block under the operator: its rows of T, and the part of it that is new.
+  ///
+  /// - Parameter image: b × s; left with its projection on the newest two blocks removed.
+  mutating func take(image: borrowing Matrix<Float>) {
+    let neighbours = vectors.view.rows(previousStart..<count)
+    let coefficients = Matrix<Float>(uninitializedRows: image.rowCount, columns: neighbours.rowCount)
+    multiply(image.view, neighbours.transposed, into: coefficients.view)
+    for row in 0..<coefficients.rowCount {
+      projection.append((previousStart, coefficients.view.row(row).map(Double.init)))
+    }
+    multiply(coefficients.view, neighbours, into: image.view, alpha: -1, beta: 1)
+    blockCount += 1
+  }
+
+  /// Appends the part of a taken image that the basis does not hold yet.
   ///
   /// Directions that turn out to be exhausted (a difference of low rank has few) are replaced by random ones.
   /// - Returns: False if nothing could be added.
-  mutating func append(_ block: borrowing Matrix<Float>) -> Bool {
-    let added = min(block.rowCount, blockLength, vectors.rowCount - count)
+  mutating func append(_ image: borrowing Matrix<Float>) -> Bool {
+    let added = min(image.rowCount, blockLength, vectors.rowCount - count)
     guard added > 0 else { return false }
+    let target = vectors.view.rows(count..<count + added)
+    target.copy(from: image.view.rows(0..<added))
+    guard orthonormalizeProjected(target) else { return false }
+    previousStart = newestRange.lowerBound
     newestRange = count..<count + added
-    let target = vectors.view.rows(newestRange)
-    target.copy(from: block.view.rows(0..<added))
-    guard orthonormalizeAgainstBasis(target) else { return false }
     count += added
     return true
   }
 
-  private var basisView: MatrixView<Float> { vectors.view.rows(0..<count) }
-
-  private func eigen(wantsVectors: Bool) throws(LAPACKError) -> SymmetricEigen {
-    let square = Matrix<Double>(uninitializedRows: count, columns: count)
-    square.view.copy(from: projection.view.rows(0..<count).columns(0..<count))
-    return try SymmetricEigen(lowerTriangle: square, wantsVectors: wantsVectors)
-  }
-
-  private func coefficients(of block: MatrixView<Float>) -> Matrix<Float> {
-    let result = Matrix<Float>(uninitializedRows: block.rowCount, columns: count)
-    multiply(block, basisView.transposed, into: result.view)
-    return result
+  /// T as far as it is known, full size; only the lower triangle is filled.
+  private func lowerTriangle() -> Matrix<Double> {
+    let square = Matrix<Double>(repeating: 0, rows: count, columns: count)
+    for (row, known) in projection.enumerated() {
+      let entries = square.view.row(row)
+      for column in known.start..<row + 1 { entries[column] = known.entries[column - known.start] }
+    }
+    return square
   }
 
   private func projectOut(_ block: MatrixView<Float>) {
     guard count > 0 else { return }
-    let coefficients = coefficients(of: block)
-    multiply(coefficients.view, basisView, into: block, alpha: -1, beta: 1)
+    let basis = vectors.view.rows(0..<count)
+    let coefficients = Matrix<Float>(uninitializedRows: block.rowCount, columns: count)
+    multiply(block, basis.transposed, into: coefficients.view)
+    multiply(coefficients.view, basis, into: block, alpha: -1, beta: 1)
   }
 
   /// (Project, QR) until a round has neither started from nor met a dependent row: two rounds, as a rule.
-  @discardableResult
-  private func orthonormalizeAgainstBasis(_ block: MatrixView<Float>) -> Bool {
-    projectOut(block)
+  ///
+  /// The block comes with the first projection done, as far as it holds more than rounding.
+  private func orthonormalizeProjected(_ block: MatrixView<Float>) -> Bool {
     var dependent = orthonormalizeRows(block)
     for round in 1...5 {
       let wereReplaced = dependent

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// A dense matrix that owns its memory, row-major and contiguous, as weights lie in their files.
 ///
 /// Row-major throughout, so that nothing between a safetensors file and the BLAS is ever transposed; a set of
@@ -11,6 +13,8 @@ public struct Matrix<Element: BitwiseCopyable & Sendable>: ~Copyable, @unchecked
   public let columnCount: Int
   private let base: UnsafeMutablePointer<Element>
 
+  private static var hugePage: Int { 2 << 20 }
+
   /// Allocates a matrix whose elements the caller must write before reading.
   ///
   /// Untouched pages take no memory, so a generous capacity costs nothing until it is used.
@@ -19,7 +23,10 @@ public struct Matrix<Element: BitwiseCopyable & Sendable>: ~Copyable, @unchecked
     self.rowCount = rowCount
     self.columnCount = columnCount
     let bytes = max(1, rowCount * columnCount * MemoryLayout<Element>.stride)
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    let isLarge = bytes >= 2 * Self.hugePage
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: isLarge ? Self.hugePage : 64)
+    // Products that walk down columns were a tenth faster with huge pages; a system without them says no.
+    if isLarge { madvise(raw, bytes, MADV_HUGEPAGE) }
     base = raw.bindMemory(to: Element.self, capacity: max(1, rowCount * columnCount))
   }
 
@@ -87,17 +94,7 @@ extension Matrix {
   /// A copy with rows and columns exchanged.
   public borrowing func transposed() -> Matrix {
     let result = Matrix(uninitializedRows: columnCount, columns: rowCount)
-    // Tiles keep both the rows read and the rows written in the first-level cache.
-    let tile = 32
-    for rowStart in stride(from: 0, to: rowCount, by: tile) {
-      for columnStart in stride(from: 0, to: columnCount, by: tile) {
-        for row in rowStart..<min(rowStart + tile, rowCount) {
-          for column in columnStart..<min(columnStart + tile, columnCount) {
-            result.base[column * rowCount + row] = base[row * columnCount + column]
-          }
-        }
-      }
-    }
+    view.transpose(into: result.view)
     return result
   }
 
@@ -106,6 +103,18 @@ extension Matrix {
     precondition(keptCount >= 0 && keptCount <= rowCount, "cannot keep more rows than there are")
     let result = Matrix(uninitializedRows: keptCount, columns: columnCount)
     result.base.initialize(from: base, count: result.count)
+    return result
+  }
+}
+
+extension Matrix where Element == Double {
+  /// The first rows in single precision.
+  borrowing func narrowed(rows keptCount: Int) -> Matrix<Float> {
+    let result = Matrix<Float>(uninitializedRows: keptCount, columns: columnCount)
+    for row in 0..<keptCount {
+      let (narrow, wide) = (result.view.row(row), view.row(row))
+      for column in wide.indices { narrow[column] = Float(wide[column]) }
+    }
     return result
   }
 }

@@ -24,6 +24,12 @@ package struct MatrixView<Element: BitwiseCopyable> {
     UnsafeMutableBufferPointer(start: base + index * stride, count: columnCount)
   }
 
+  /// All elements of a block whose rows lie one after the other.
+  package var elements: UnsafeMutableBufferPointer<Element> {
+    precondition(stride == columnCount || rowCount <= 1, "the block has gaps between its rows")
+    return UnsafeMutableBufferPointer(start: base, count: rowCount * columnCount)
+  }
+
   package func copy(from source: MatrixView) {
     precondition(source.rowCount == rowCount && source.columnCount == columnCount, "blocks differ in shape")
     for row in 0..<rowCount {
@@ -33,5 +39,22 @@ package struct MatrixView<Element: BitwiseCopyable> {
 
   package func fill(_ value: Element) {
     for row in 0..<rowCount { (base + row * stride).update(repeating: value, count: columnCount) }
+  }
+
+  /// Writes the block with rows and columns exchanged.
+  package func transpose(into result: MatrixView) {
+    precondition(
+      result.rowCount == columnCount && result.columnCount == rowCount, "the target has another shape")
+    // Tiles keep both the rows read and the rows written in the first-level cache.
+    let tile = 32
+    for rowStart in Swift.stride(from: 0, to: rowCount, by: tile) {
+      for columnStart in Swift.stride(from: 0, to: columnCount, by: tile) {
+        for row in rowStart..<min(rowStart + tile, rowCount) {
+          for column in columnStart..<min(columnStart + tile, columnCount) {
+            result.base[column * result.stride + row] = base[row * stride + column]
+          }
+        }
+      }
+    }
   }
 }

@@ -8,6 +8,14 @@ extension Matrix where Element == Float {
     withElements { $0.baseAddress.map { start in ckernels_sum_of_squares(start, count) } ?? 0 }
   }
 
+  /// ‖A‖_F² of the whole matrix of which this is a rank's share, the same to the last bit for every group.
+  borrowing func sumOfSquares(_ share: LongSideShare) -> Double {
+    let part = view
+    return share.sum { offsets in
+      (share.units.isWide ? part.columns(offsets) : part.rows(offsets)).sumOfSquares()
+    }
+  }
+
   /// The row and column of the first NaN or infinity, if there is one.
   public borrowing func firstNonFinite() -> (row: Int, column: Int)? {
     let index = withElements { $0.baseAddress.map { start in ckernels_first_nonfinite(start, count) } ?? -1 }
@@ -33,22 +41,40 @@ extension MatrixView where Element == Float {
 /// ‖A − L·R‖_F² for A m × n, L m × r and R r × n, by panels and with double-precision sums.
 ///
 /// The difference is formed entry by entry, so the sum holds however small the residual is beside A.
-/// Cost: 2mnr operations and one panel of memory.
+/// Cost: 2mnr operations and one panel of memory. With a share, `matrix` is this rank's part of A while L and R
+/// are whole, and every member gets the sum over all of A.
 public func residualSumOfSquares(
   of matrix: borrowing Matrix<Float>, minus left: borrowing Matrix<Float>,
-  times right: borrowing Matrix<Float>
+  times right: borrowing Matrix<Float>, share: LongSideShare? = nil
 ) -> Double {
+  let share = share ?? LongSideShare(rows: matrix.rowCount, columns: matrix.columnCount)
+  let isWide = share.units.isWide
   precondition(
-    left.rowCount == matrix.rowCount && right.columnCount == matrix.columnCount
-      && left.columnCount == right.rowCount, "factors do not fit the matrix")
-  let panelRows = max(1, min(matrix.rowCount, (1 << 20) / max(1, matrix.columnCount)))
+    left.columnCount == right.rowCount && left.rowCount == (isWide ? matrix.rowCount : share.units.longLength)
+      && right.columnCount == (isWide ? share.units.longLength : matrix.columnCount),
+    "factors do not fit the matrix")
+  let (part, leftView, rightView) = (matrix.view, left.view, right.view)
+  let start = share.localRange.lowerBound
+  return share.sum { offsets in
+    let long = start + offsets.lowerBound..<start + offsets.upperBound
+    return isWide
+      ? residualSumOfSquares(of: part.columns(offsets), minus: leftView, times: rightView.columns(long))
+      : residualSumOfSquares(of: part.rows(offsets), minus: leftView.rows(long), times: rightView)
+  }
+}
+
+private func residualSumOfSquares(
+  of matrix: MatrixView<Float>, minus left: MatrixView<Float>, times right: MatrixView<Float>
+) -> Double {
+  // A megabyte: the panel stays in the second-level cache between its three uses.
+  let panelRows = max(1, min(matrix.rowCount, (1 << 18) / max(1, matrix.columnCount)))
   let panel = Matrix<Float>(uninitializedRows: panelRows, columns: matrix.columnCount)
   var sum = 0.0
   for start in stride(from: 0, to: matrix.rowCount, by: panelRows) {
     let rows = start..<min(start + panelRows, matrix.rowCount)
     let difference = panel.view.rows(0..<rows.count)
-    difference.copy(from: matrix.view.rows(rows))
-    multiply(left.view.rows(rows), right.view, into: difference, alpha: -1, beta: 1)
+    difference.copy(from: matrix.rows(rows))
+    multiply(left.rows(rows), right, into: difference, alpha: -1, beta: 1)
     sum += difference.sumOfSquares()
   }
   return sum

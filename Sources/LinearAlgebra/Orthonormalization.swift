@@ -10,7 +10,12 @@ internal import COpenBLAS
 /// twice (CholeskyQR2: Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA 44, 2015), with a projection
 /// against earlier vectors in between where there are any.
 package func orthonormalizeRows(_ block: MatrixView<Float>) -> [Int] {
-  let factor = GramCholesky(gramMatrix(block))
+  orthonormalizeRows(block, gram: gramMatrix(block))
+}
+
+/// The same for a part of the columns, with the Gram matrix of the whole rows.
+func orthonormalizeRows(_ block: MatrixView<Float>, gram: borrowing Matrix<Double>) -> [Int] {
+  let factor = GramCholesky(gram)
   for row in factor.dependentRows { block.rows(row..<row + 1).fill(0) }
   solveLowerTriangular(factor.lower.view, block)
   return factor.dependentRows

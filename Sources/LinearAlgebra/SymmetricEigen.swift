@@ -27,4 +27,36 @@ package struct SymmetricEigen: ~Copyable {
       vectors.view.rows(row..<row + 1).copy(from: work.view.rows((order - 1 - row)..<(order - row)))
     }
   }
+
+  /// The `leading` largest eigenvalues with their eigenvectors, by LAPACK's dsyevr.
+  ///
+  /// A third of the time of all vectors; eigenvectors of close eigenvalues are orthogonal to about 1e-12 only.
+  package init(lowerTriangle matrix: borrowing Matrix<Double>, leading: Int) throws(LAPACKError) {
+    let order = matrix.rowCount
+    precondition(matrix.columnCount == order && leading <= order, "a symmetric matrix is square")
+    var work = Matrix<Double>(uninitializedRows: order, columns: order)
+    work.view.copy(from: matrix.view)
+    var found = Matrix<Double>(uninitializedRows: leading, columns: order)
+    var ascending = [Double](repeating: 0, count: order)
+    var supports = [Int32](repeating: 0, count: 2 * order)
+    var foundCount: Int32 = 0
+    let info = work.withMutableElements { elements in
+      found.withMutableElements { vectors in
+        LAPACKE_dsyevr(
+          LAPACK_COL_MAJOR, 86, 73, 85, blasInteger(order), elements.baseAddress, blasInteger(order), 0, 0,
+          blasInteger(order - leading + 1), blasInteger(order), 0, &foundCount, &ascending,
+          vectors.baseAddress, blasInteger(order), &supports)
+      }
+    }
+    guard info == 0, foundCount == blasInteger(leading) else {
+      // MRRR may give up on a tight cluster; divide and conquer does not.
+      self = try SymmetricEigen(lowerTriangle: matrix, wantsVectors: true)
+      return
+    }
+    values = ascending.prefix(leading).reversed()
+    vectors = Matrix(uninitializedRows: leading, columns: order)
+    for row in 0..<leading {
+      vectors.view.rows(row..<row + 1).copy(from: found.view.rows((leading - 1 - row)..<(leading - row)))
+    }
+  }
 }

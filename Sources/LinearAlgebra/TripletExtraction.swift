@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// Singular triplets with the vectors of both sides as rows.
+/// Singular triplets with the vectors of both sides as rows, whole on every rank of a group.
 struct Triplets: ~Copyable {
   /// Left singular vectors as rows, k × m.
   let leftRows: Matrix<Float>
@@ -28,28 +28,31 @@ private let numericalRankThreshold = 0x1p-20
 /// 1. Y = V·Bᵀ, the images of the subspace; the Gram matrix of Y in double precision gives σ² and a rotation.
 /// 2. Rows below the numerical rank are dropped; the others are rotated and divided by σ.
 /// 3. What remains non-orthogonal, rounding enlarged by σ₁/σᵢ, is removed by CholeskyQR2.
+/// 4. The long vectors, of which each rank of a group has its share, are gathered.
 ///
 /// Σσ² equals ‖A·V‖² to rounding, so the residual of the triplets follows without another look at A.
 func extractTriplets(
-  of matrix: borrowing Matrix<Float>, energy: Double, from subspace: consuming LeadingSubspace
+  of matrix: ShortSideOperator, energy: Double, from subspace: consuming LeadingSubspace
 ) throws(LAPACKError) -> Triplets {
-  let matrixAsOperator = ShortSideOperator(matrix.view)
   let images = Matrix<Float>(
-    uninitializedRows: subspace.vectors.rowCount, columns: matrixAsOperator.longLength)
-  matrixAsOperator.apply(subspace.vectors.view, into: images.view)
+    uninitializedRows: subspace.vectors.rowCount, columns: matrix.localLength)
+  matrix.apply(subspace.vectors.view, into: images.view)
 
-  let eigen = try SymmetricEigen(lowerTriangle: gramMatrix(images.view), wantsVectors: true)
+  let eigen = try SymmetricEigen(lowerTriangle: matrix.longGram(images.view), wantsVectors: true)
   let values = eigen.values.map { max(0, $0).squareRoot() }
     .prefix { $0 > numericalRankThreshold * energy.squareRoot() }
-  let shortRows = rotated(subspace.vectors, by: eigen.vectors, keeping: values.count)
-  let longRows = rotated(images, by: eigen.vectors, keeping: values.count)
-  for (row, value) in values.enumerated() { longRows.view.scaleRow(row, by: Float(1 / value)) }
-  let rank = min(
-    orthonormalizeRows(longRows.view).first ?? values.count,
-    orthonormalizeRows(longRows.view).first ?? values.count)
+  let rotation = eigen.vectors.narrowed(rows: values.count)
+  let shortRows = product(rotation, subspace.vectors)
+  let localRows = product(rotation, images)
+  for (row, value) in values.enumerated() { localRows.view.scaleRow(row, by: Float(1 / value)) }
+  var rank = values.count
+  for _ in 0..<2 {
+    rank = min(rank, orthonormalizeRows(localRows.view, gram: matrix.longGram(localRows.view)).first ?? rank)
+  }
+  let longRows = matrix.share.gathered(localRows.view.rows(0..<rank))
 
-  let left = matrixAsOperator.isWide ? shortRows.firstRows(rank) : longRows.firstRows(rank)
-  let right = matrixAsOperator.isWide ? longRows.firstRows(rank) : shortRows.firstRows(rank)
+  let left = matrix.isWide ? shortRows.firstRows(rank) : longRows.firstRows(rank)
+  let right = matrix.isWide ? longRows.firstRows(rank) : shortRows.firstRows(rank)
   fixSigns(left, right)
   let captured = values.prefix(rank).reversed().reduce(0) { $0 + $1 * $1 }
   let certificate = subspace.certificate
@@ -60,17 +63,9 @@ func extractTriplets(
       estimatedLoss: certificate.estimate.loss(captured: captured), isConverged: certificate.isConverged))
 }
 
-/// The first rows of P·X for a rotation P given in double precision.
-private func rotated(
-  _ vectors: borrowing Matrix<Float>, by rotation: borrowing Matrix<Double>, keeping count: Int
-) -> Matrix<Float> {
-  let narrow = Matrix<Float>(uninitializedRows: count, columns: rotation.columnCount)
-  for row in 0..<count {
-    let (entries, wide) = (narrow.view.row(row), rotation.view.row(row))
-    for column in entries.indices { entries[column] = Float(wide[column]) }
-  }
-  let result = Matrix<Float>(uninitializedRows: count, columns: vectors.columnCount)
-  multiply(narrow.view, vectors.view, into: result.view)
+private func product(_ left: borrowing Matrix<Float>, _ right: borrowing Matrix<Float>) -> Matrix<Float> {
+  let result = Matrix<Float>(uninitializedRows: left.rowCount, columns: right.columnCount)
+  multiply(left.view, right.view, into: result.view)
   return result
 }
 

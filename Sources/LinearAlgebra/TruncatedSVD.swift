@@ -78,39 +78,41 @@ public struct TruncatedSVD: ~Copyable, Sendable {
   /// far from 1 are scaled by a power of two meanwhile.
   /// - Throws: `LAPACKError` if an inner eigenvalue or SVD iteration does not converge.
   ///
-  /// `energy` is ‖A‖_F² if the caller has it already from reading A.
-  public init(of matrix: inout Matrix<Float>, energy knownEnergy: Double? = nil, options: Options)
-    throws(LAPACKError)
-  {
-    let energy = knownEnergy ?? matrix.sumOfSquares()
+  /// `energy` is ‖A‖_F² if the caller has it already from reading A. With a share, `matrix` is this rank's part
+  /// of A; all members of the group make the same call, and each gets the same, whole triplets.
+  public init(
+    of matrix: inout Matrix<Float>, energy knownEnergy: Double? = nil, share: LongSideShare? = nil,
+    options: Options
+  ) throws(LAPACKError) {
+    let share = share ?? LongSideShare(rows: matrix.rowCount, columns: matrix.columnCount)
+    let energy = knownEnergy ?? matrix.sumOfSquares(share)
+    let shape = share.shape
     guard energy > 0 else {
-      self = TruncatedSVD(zeroOfRows: matrix.rowCount, columns: matrix.columnCount)
+      self = TruncatedSVD(zeroOfRows: shape.rowCount, columns: shape.columnCount)
       return
     }
     precondition(options.rank >= 1, "a truncated SVD has rank 1 at least")
     // Iterates carry ‖A‖² and must not leave the range of a float; a power of two changes no bit of a result.
     let scale = PowerOfTwoScale(norm: energy.squareRoot())
     scale.apply(to: &matrix)
-    let rank = min(options.rank, matrix.rowCount, matrix.columnCount)
-    let method = options.method == .auto ? Method.cheapest(for: matrix.shape, rank: rank) : options.method
+    let rank = min(options.rank, shape.rowCount, shape.columnCount)
+    let method = options.method == .auto ? Method.cheapest(for: shape, rank: rank) : options.method
     let scaledEnergy = energy * scale.factor * scale.factor
-    let subspace = try Self.subspace(
-      of: matrix, energy: scaledEnergy, method: method, rank: rank, options: options)
-    let triplets = try extractTriplets(of: matrix, energy: scaledEnergy, from: subspace)
-    scale.undo(on: &matrix)
-    self = TruncatedSVD(triplets, of: matrix, energy: energy, scale: scale)
-  }
-
-  private static func subspace(
-    of matrix: borrowing Matrix<Float>, energy: Double, method: Method, rank: Int, options: Options
-  ) throws(LAPACKError) -> LeadingSubspace {
+    let matrixAsOperator = ShortSideOperator(matrix.view, share: share)
+    let subspace: LeadingSubspace
     switch method {
-    case .gram: try gramSubspace(of: matrix, energy: energy, rank: rank)
-    case .dense: try denseSubspace(of: matrix, energy: energy, rank: rank)
+    case .gram: subspace = try gramSubspace(of: matrixAsOperator, energy: scaledEnergy, rank: rank)
+    case .dense:
+      precondition(share.group.memberCount == 1, "sgesdd works on a whole matrix")
+      subspace = try denseSubspace(of: matrix, energy: scaledEnergy, rank: rank)
     case .krylov, .auto:
-      try krylovSubspace(
-        of: matrix, energy: energy, rank: rank, tolerance: options.tolerance, random: options.random)
+      subspace = try krylovSubspace(
+        of: matrixAsOperator, energy: scaledEnergy, rank: rank, tolerance: options.tolerance,
+        random: options.random)
     }
+    let triplets = try extractTriplets(of: matrixAsOperator, energy: scaledEnergy, from: subspace)
+    scale.undo(on: &matrix)
+    self = TruncatedSVD(triplets, of: matrix, share: share, energy: energy, scale: scale)
   }
 
   private init(zeroOfRows rows: Int, columns: Int) {
@@ -123,7 +125,8 @@ public struct TruncatedSVD: ~Copyable, Sendable {
   }
 
   private init(
-    _ triplets: consuming Triplets, of matrix: borrowing Matrix<Float>, energy: Double, scale: PowerOfTwoScale
+    _ triplets: consuming Triplets, of matrix: borrowing Matrix<Float>, share: LongSideShare, energy: Double,
+    scale: PowerOfTwoScale
   ) {
     let certificate = triplets.certificate
     u = triplets.leftRows.transposed()
@@ -132,21 +135,22 @@ public struct TruncatedSVD: ~Copyable, Sendable {
     let captured = s.reversed().reduce(0) { $0 + $1 * $1 }
     report = Report(
       method: certificate.method, passes: certificate.passes, energy: energy, capturedEnergy: captured,
-      residualEnergy: Self.residualEnergy(of: matrix, energy: energy, captured: captured, u: u, s: s, vh: vh),
+      residualEnergy: Self.residualEnergy(
+        of: matrix, share: share, energy: energy, captured: captured, u: u, s: s, vh: vh),
       estimatedLoss: certificate.estimatedLoss, isConverged: certificate.isConverged)
   }
 
   /// ‖A‖² − Σσ² while that difference has digits left, the explicit sum below.
   private static func residualEnergy(
-    of matrix: borrowing Matrix<Float>, energy: Double, captured: Double, u: borrowing Matrix<Float>,
-    s: [Double], vh: borrowing Matrix<Float>
+    of matrix: borrowing Matrix<Float>, share: LongSideShare, energy: Double, captured: Double,
+    u: borrowing Matrix<Float>, s: [Double], vh: borrowing Matrix<Float>
   ) -> Double {
     let difference = energy - captured
     // Orthogonality to 1e-7 leaves 1e-7·‖A‖² of doubt: a relative 1e-4 of the difference at this bound.
     if difference > 1e-2 * energy { return difference }
     var weighted = Matrix<Float>(uninitializedRows: u.rowCount, columns: u.columnCount)
     u.scaleColumns(by: s.map { Float($0) }, into: &weighted)
-    return residualSumOfSquares(of: matrix, minus: weighted, times: vh)
+    return residualSumOfSquares(of: matrix, minus: weighted, times: vh, share: share)
   }
 }
 

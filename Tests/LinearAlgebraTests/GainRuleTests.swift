@@ -6,9 +6,17 @@ import Testing
   func geometric() {
     var rule = GainRule(energy: 100, tolerance: 1e-3)
     for captured in [8.0, 9.0, 9.5, 9.75] { rule.append(captured: captured) }
-    // 0.25 remains of a series of ratio one half; the safety factor is 4.
-    #expect(abs(rule.remainder - 1) < 1e-12)
+    // 0.25 remains of a series of ratio one half; the safety factor is 2.
+    #expect(abs(rule.remainder - 0.5) < 1e-12)
     #expect(!rule.isSatisfied)
+  }
+
+  @Test("after a collapse of the gains, the larger of the last two ratios counts")
+  func collapse() {
+    var rule = GainRule(energy: 100, tolerance: 1e-3)
+    // Gains 2, 1.2, 0.06: the last ratio is 0.05, the one before 0.6.
+    for captured in [8.0, 10, 11.2, 11.26] { rule.append(captured: captured) }
+    #expect(abs(rule.remainder - 2 * 0.06 * 0.6 / 0.4) < 1e-9)
   }
 
   @Test("fewer than four values, or gains that grow, promise nothing")

@@ -34,6 +34,16 @@ void ckernels_narrow(const float *source, ckernels_element type, void *destinati
 // Copies a row-major block of floats with the given stride between rows into a dense block of doubles.
 void ckernels_widen_block(const float *source, size_t stride, size_t rows, size_t columns, double *destination);
 
+// y (+)= A·x for A rows × columns with the given stride, x columns × block and y rows × block, both dense; adds to
+// y if `accumulates`. `block` is a multiple of 16.
+void ckernels_block_product(const float *a, size_t stride, size_t rows, size_t columns, const float *x,
+                            size_t block, int accumulates, float *y);
+
+// z += yᵀ·A for A rows × columns with the given stride, y rows × block and dense, z block × columns with a stride
+// of its own. `block` is a multiple of 16.
+void ckernels_add_transposed_product(const float *a, size_t stride, size_t rows, size_t columns, const float *y,
+                                     size_t block, float *z, size_t z_stride);
+
 // Sum of squares in double over 16 fixed lanes: the same value for the same elements on any machine.
 double ckernels_sum_of_squares(const float *source, size_t count);
 
