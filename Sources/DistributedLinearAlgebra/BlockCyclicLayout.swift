@@ -23,18 +23,20 @@ public struct BlockCyclicLayout: Equatable, Sendable {
   ///   - coordinate: 0 to `coordinateCount` − 1, or nil outside the grid.
   ///   - coordinateCount: Processes, 1 or more.
   public init(globalCount: Int, blockLength: Int, coordinate: Int?, coordinateCount: Int) {
-    precondition(globalCount >= 0 && blockLength > 0 && coordinateCount > 0, "a layout needs blocks and places")
+    precondition(
+      globalCount >= 0 && blockLength > 0 && coordinateCount > 0, "a layout needs blocks and places")
     precondition((0..<coordinateCount).contains(coordinate ?? 0), "the coordinate is outside the grid")
     self.globalCount = globalCount
     self.blockLength = blockLength
     self.coordinate = coordinate
     self.coordinateCount = coordinateCount
-    localCount = coordinate.map { place in
-      let fullBlocks = globalCount / blockLength
-      let ownBlocks = fullBlocks / coordinateCount + (place < fullBlocks % coordinateCount ? 1 : 0)
-      let rest = place == fullBlocks % coordinateCount ? globalCount % blockLength : 0
-      return ownBlocks * blockLength + rest
-    } ?? 0
+    localCount =
+      coordinate.map { place in
+        let fullBlocks = globalCount / blockLength
+        let ownBlocks = fullBlocks / coordinateCount + (place < fullBlocks % coordinateCount ? 1 : 0)
+        let rest = place == fullBlocks % coordinateCount ? globalCount % blockLength : 0
+        return ownBlocks * blockLength + rest
+      } ?? 0
   }
 
   /// The coordinate that has a global index.

@@ -29,7 +29,9 @@ package struct BlockCyclicMatrix<Element: MPINumber & Sendable>: ~Copyable {
       descinit_(
         &descriptor, [Int32(rowCount)], [Int32(columnCount)], [block], [block], [0], [0], [grid.context],
         [Int32(max(1, rows.localCount))], &info)
-      if info != 0 { fatalError("descinit: argument \(-info) has an illegal value (\(rowCount) × \(columnCount))") }
+      if info != 0 {
+        fatalError("descinit: argument \(-info) has an illegal value (\(rowCount) × \(columnCount))")
+      }
     }
     self.descriptor = descriptor
   }
@@ -42,7 +44,8 @@ package struct BlockCyclicMatrix<Element: MPINumber & Sendable>: ~Copyable {
   ///   - firstRow: Rows before it are left as they are.
   package func fillColumns(_ range: Range<Int>, from panel: MatrixView<Element>, firstRow: Int = 0) {
     precondition(
-      panel.rowCount == range.count && panel.columnCount == rows.globalCount - firstRow, "the panel does not fit")
+      panel.rowCount == range.count && panel.columnCount == rows.globalCount - firstRow,
+      "the panel does not fit")
     forEachOwnColumn(in: range) { column, local in
       let (source, target) = (panel.row(column - range.lowerBound), storage.view.row(local))
       for run in rows.runs() {
@@ -66,7 +69,8 @@ package struct BlockCyclicMatrix<Element: MPINumber & Sendable>: ~Copyable {
   package func readColumns(
     _ range: Range<Int>, into panel: MatrixView<Element>, over communicator: borrowing Communicator
   ) throws(MPIError) {
-    precondition(panel.rowCount == range.count && panel.columnCount == rows.globalCount, "the panel does not fit")
+    precondition(
+      panel.rowCount == range.count && panel.columnCount == rows.globalCount, "the panel does not fit")
     panel.fill(Element.zero)
     forEachOwnColumn(in: range) { column, local in
       let (source, target) = (storage.view.row(local), panel.row(column - range.lowerBound))

@@ -9,8 +9,10 @@ struct DistributedEigen: ~Copyable {
   /// Column order − 1 − i is the eigenvector of `values[i]`.
   let vectors: BlockCyclicMatrix<Double>
 
-  /// Collective: decomposes a matrix by divide and conquer (PDSYEVD; Tisseur and Dongarra, SIAM J. Sci. Comput.
-  /// 20, 1999), which orthogonalises clusters without a serial part.
+  /// Collective: decomposes a matrix by divide and conquer, ScaLAPACK's PDSYEVD.
+  ///
+  /// Tisseur and Dongarra, *A parallel divide and conquer algorithm for the symmetric eigenvalue problem on
+  /// distributed memory architectures* (SIAM J. Sci. Comput. 20, 1999).
   ///
   /// - Parameters:
   ///   - matrix: Its lower triangle counts. Used up.
@@ -58,6 +60,9 @@ struct DistributedEigen: ~Copyable {
 
   /// Collective: gives the eigenvectors of the largest eigenvalues to every rank, rounded to single precision.
   ///
+  /// - Parameters:
+  ///   - count: At most the order.
+  ///   - communicator: The grid's.
   /// - Returns: Row i is the eigenvector of `values[i]`.
   /// - Throws: An `MPIError` if MPI reports one.
   func leadingRows(_ count: Int, over communicator: borrowing Communicator) throws -> Matrix<Float> {

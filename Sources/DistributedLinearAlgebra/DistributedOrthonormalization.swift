@@ -23,6 +23,7 @@ struct DistributedOrthonormalizer {
   ///   - rows: k × this rank's part of the long side; k is at most the whole long side.
   ///   - givenCount: Rows from this one on are drawn at random, and rows that turn out dependent on those
   ///     before them are drawn anew.
+  ///   - communicator: The slab's.
   /// - Throws: `DistributedSVDError.notOrthogonal`; an `MPIError` if MPI reports one.
   func orthonormalize(
     _ rows: MatrixView<Float>, givenCount: Int, over communicator: borrowing Communicator

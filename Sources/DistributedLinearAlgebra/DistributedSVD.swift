@@ -12,10 +12,11 @@ public import MPI
 /// 3. The images B·V·Σ⁻¹ in single precision, made orthonormal by block Gram-Schmidt with double-precision
 ///    coefficients.
 ///
-/// What holds: σ is right to about 1e-8·σ₁, the limit of a double-precision Gram matrix, and to 1e-16·σ₁²/σᵢ where that
-/// is less; entries in single precision say no more. U and V are orthonormal to single precision, and ‖A − UΣVᵀ‖ is
-/// a small multiple of 6e-8·‖A‖. Single vectors of close or tiny singular values (σᵢ below 1e-5·σ₁, say) are known no better than
-/// the entries determine them. σ may differ in its last bits between numbers of ranks.
+/// What holds: U and V are orthonormal and ‖A − UΣVᵀ‖ is a small multiple of 6e-8·‖A‖, single precision's
+/// rounding. σᵢ is right to 1e-14·σ₁²/σᵢ or 2e-8·σ₁, whichever is less, so to single precision relative to
+/// itself down to 1e-3·σ₁, and relative to σ₁ everywhere. Vectors of singular values that are close to each other
+/// or below 1e-6·σ₁ are known no better than single-precision entries determine them. The last bits may differ
+/// between numbers of ranks.
 ///
 /// A rank needs its slab, k·(s + local length) floats for the result, and 4·s²/p doubles meanwhile.
 public struct DistributedSVD: ~Copyable {

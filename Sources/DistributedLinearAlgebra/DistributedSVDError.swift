@@ -12,7 +12,8 @@ public enum DistributedSVDError: Error, CustomStringConvertible, Equatable, Send
   case notFinite(rankCount: Int)
 
   /// A workspace or a local part has more elements than ScaLAPACK's 32-bit integers count.
-  case tooLarge(routine: String, rowCount: Int, columnCount: Int, rankCount: Int, elementCount: Int, limit: Int)
+  case tooLarge(
+    routine: String, rowCount: Int, columnCount: Int, rankCount: Int, elementCount: Int, limit: Int)
 
   /// The iteration inside a ScaLAPACK routine did not converge (`info` > 0).
   case notConverged(routine: String, rowCount: Int, columnCount: Int, info: Int)

@@ -54,10 +54,11 @@ struct LongSideSlab {
 
   /// X·Bᵀ·2^−exponent for short vectors as rows, b × s: this rank's part of their images, b × local length.
   ///
-  /// Half of the scale goes onto X and half onto the product, so that neither they nor the sums in between leave
-  /// the range of a float, whatever norm A has. X is as before afterwards.
+  /// Far from norm 1, half of the scale goes onto X and half onto the product, so that neither they nor the sums
+  /// in between leave the range of a float, whatever norm A has. X is as before afterwards, but for entries
+  /// below 2⁻⁶⁰, which may have been rounded.
   func applyScaled(_ vectors: MatrixView<Float>, into images: MatrixView<Float>, exponent: Int) {
-    let half = exponent / 2
+    let half = abs(exponent) <= 30 ? 0 : exponent / 2
     let scale = Float(scalbn(1, -half))
     for row in 0..<vectors.rowCount { vectors.scaleRow(row, by: scale) }
     let alpha = Float(scalbn(1, half - exponent))

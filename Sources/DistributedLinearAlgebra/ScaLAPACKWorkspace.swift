@@ -56,7 +56,8 @@ package struct ScaLAPACKWorkspace: Equatable {
     let documented = 1 + 6 * max(rowCount, columnCount) + max(bidiagonal, vectors)
     let result = Self(count: documented + margin(localRows, localColumns, blockLength), integerCount: 0)
     try check(
-      result.count, "psgesvd", rowCount: rowCount, columnCount: columnCount, gridShape: gridShape, limit: limit)
+      result.count, "psgesvd", rowCount: rowCount, columnCount: columnCount, gridShape: gridShape,
+      limit: limit)
     try check(
       max(leftPart, rightPart), "psgesvd", rowCount: rowCount, columnCount: columnCount,
       gridShape: gridShape, limit: limit / MemoryLayout<Float>.stride)

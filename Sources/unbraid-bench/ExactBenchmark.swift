@@ -8,7 +8,8 @@ import MPI
 struct ExactBenchmark: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "exact",
-    abstract: "Time the exact SVD with all vectors over the ranks, beside ScaLAPACK's psgesvd in the same run.",
+    abstract:
+      "Time the exact SVD with all vectors over the ranks, beside ScaLAPACK's psgesvd in the same run.",
     discussion: """
       Prints CSV. The ratios are those of ScaLAPACK's tester, which passes below 20.
 

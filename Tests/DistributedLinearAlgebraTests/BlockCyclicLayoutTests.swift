@@ -19,7 +19,8 @@ import Testing
     }
   }
 
-  @Test("every global index has one owner, and the maps are inverse", arguments: [1, 2, 3, 5], [1, 3, 8, 64])
+  @Test(
+    "every global index has one owner, and the maps are inverse", arguments: [1, 2, 3, 5], [1, 3, 8, 64])
   func maps(coordinateCount: Int, blockLength: Int) {
     for globalCount in [0, 1, 7, 8, 64, 100] {
       var seen: [Int] = []
@@ -55,7 +56,9 @@ import Testing
 @Suite struct ProcessGridTests {
   @Test(
     "grids are near square and leave out less than a row",
-    arguments: [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 2), (5, 2, 2), (6, 2, 3), (7, 2, 3), (16, 4, 4), (23, 4, 5)])
+    arguments: [
+      (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 2), (5, 2, 2), (6, 2, 3), (7, 2, 3), (16, 4, 4), (23, 4, 5),
+    ])
   func shapes(rankCount: Int, rowCount: Int, columnCount: Int) {
     let shape = ProcessGrid.shape(forRanks: rankCount)
     #expect(shape.rowCount == rowCount && shape.columnCount == columnCount)

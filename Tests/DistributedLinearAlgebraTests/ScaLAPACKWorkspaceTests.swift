@@ -15,14 +15,17 @@ import Testing
 
   @Test("what 32-bit integers cannot count is refused with the numbers and a remedy")
   func refusals() {
-    #expect(refusal { try .psgesvd(rowCount: 32768, columnCount: 32768, blockLength: 64, gridShape: (1, 1)) }
-      == "psgesvd of a 32768 × 32768 matrix on 1 rank needs arrays of 2168672257 elements a rank, limit "
+    #expect(
+      refusal { try .psgesvd(rowCount: 32768, columnCount: 32768, blockLength: 64, gridShape: (1, 1)) }
+        == "psgesvd of a 32768 × 32768 matrix on 1 rank needs arrays of 2168672257 elements a rank, limit "
         + "2147483647; start more ranks or use --method exact")
-    #expect(refusal { try .psgesvd(rowCount: 28672, columnCount: 23170, blockLength: 64, gridShape: (1, 1)) }
-      == "psgesvd of a 28672 × 23170 matrix on 1 rank needs arrays of 664330240 elements a rank, limit "
+    #expect(
+      refusal { try .psgesvd(rowCount: 28672, columnCount: 23170, blockLength: 64, gridShape: (1, 1)) }
+        == "psgesvd of a 28672 × 23170 matrix on 1 rank needs arrays of 664330240 elements a rank, limit "
         + "536870911; start more ranks or use --method exact")
-    #expect(refusal { try .pdsyevd(order: 65536, blockLength: 64, gridShape: (1, 2)) }
-      == "pdsyevd of a 65536 × 65536 matrix on 2 ranks needs arrays of 4320673793 elements a rank, limit "
+    #expect(
+      refusal { try .pdsyevd(order: 65536, blockLength: 64, gridShape: (1, 2)) }
+        == "pdsyevd of a 65536 × 65536 matrix on 2 ranks needs arrays of 4320673793 elements a rank, limit "
         + "2147483647; start more ranks or use --method krylov")
     #expect(refusal { try .pdsyevd(order: 65536, blockLength: 64, gridShape: (3, 3)) } == nil)
   }
