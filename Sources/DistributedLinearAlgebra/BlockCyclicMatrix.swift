@@ -20,7 +20,7 @@ package struct BlockCyclicMatrix<Element: MPINumber & Sendable>: ~Copyable {
   package init(rowCount: Int, columnCount: Int, blockLength: Int, grid: borrowing ProcessGrid) {
     rows = grid.rowLayout(count: rowCount, blockLength: blockLength)
     columns = grid.columnLayout(count: columnCount, blockLength: blockLength)
-    // One element at least: Fortran gets a place even where this rank has nothing.
+    // An empty part has an address too, as Fortran wants it.
     storage = Matrix(repeating: Element.zero, rows: columns.localCount, columns: rows.localCount)
     var descriptor = [Int32](repeating: -1, count: 9)
     if grid.place != nil {

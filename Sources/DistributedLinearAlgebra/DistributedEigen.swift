@@ -60,12 +60,15 @@ struct DistributedEigen: ~Copyable {
 
   /// Collective: gives the eigenvectors of the largest eigenvalues to every rank, rounded to single precision.
   ///
+  /// Uses the decomposition up, since the distributed eigenvectors are the larger part of a rank's memory.
+  ///
   /// - Parameters:
   ///   - count: At most the order.
   ///   - communicator: The grid's.
   /// - Returns: Row i is the eigenvector of `values[i]`.
   /// - Throws: An `MPIError` if MPI reports one.
-  func leadingRows(_ count: Int, over communicator: borrowing Communicator) throws -> Matrix<Float> {
+  consuming func leadingRows(_ count: Int, over communicator: borrowing Communicator) throws -> Matrix<Float>
+  {
     let order = values.count
     let result = Matrix<Float>(uninitializedRows: count, columns: order)
     let panelLength = max(1, min(count, panelElementCount / max(1, order)))

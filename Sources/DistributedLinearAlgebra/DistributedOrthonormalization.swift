@@ -44,7 +44,7 @@ struct DistributedOrthonormalizer {
     }
   }
 
-  /// Returns the first row of the panel that needs another round.
+  /// Returns a row of the panel that needs another round, the same on every rank.
   private func oneRound(
     _ panel: MatrixView<Float>, after earlier: MatrixView<Float>, round: Int,
     over communicator: borrowing Communicator
@@ -58,11 +58,14 @@ struct DistributedOrthonormalizer {
     for row in factor.dependentRows {
       fillAtRandom(panel.row(row), vector: earlier.rowCount + row, round: round)
     }
-    return (0..<panel.rowCount).first { row in
+    let unfinished = (0..<panel.rowCount).first { row in
       let length = (gram[row, row] + projected[row]).squareRoot()
       return factor.dependentRows.contains(row)
         || Double(factor.lower[row, row]) < Self.keptFraction * length
     }
+    // Processors of different kinds may round a factor differently; all ranks must go on alike all the same.
+    let agreed = Int(try communicator.allReduce([Double(unfinished ?? -1)], .max)[0])
+    return agreed < 0 ? nil : agreed
   }
 
   /// Returns how much of each row's squared length was taken away.

@@ -73,8 +73,14 @@ func exactSVDOfTiny(_ world: borrowing Communicator) throws {
   }
 }
 
-/// A truncated result is the head of the full one, and stops at the numerical rank.
+/// A truncated result is the head of the full one, and stops at the numerical rank; on a communicator of its own.
 func exactSVDTruncated(_ world: borrowing Communicator) throws {
+  let own = try world.duplicate()
+  try exactSVDTruncatedOnCopy(own)
+  try own.free()
+}
+
+private func exactSVDTruncatedOnCopy(_ world: borrowing Communicator) throws {
   let problem = Problem(name: "truncated", matrix: TestMatrices.noise(rows: 150, columns: 90))
   let slab = problem.slab(world)
   let full = try DistributedSVD(slab: slab, isWide: false, over: world)
