@@ -64,11 +64,13 @@ struct DistributedEigen: ~Copyable {
   ///
   /// - Parameters:
   ///   - count: At most the order.
+  ///   - panelElementCount: Doubles that a rank holds meanwhile, besides one vector at least.
   ///   - communicator: The grid's.
   /// - Returns: Row i is the eigenvector of `values[i]`.
   /// - Throws: An `MPIError` if MPI reports one.
-  consuming func leadingRows(_ count: Int, over communicator: borrowing Communicator) throws -> Matrix<Float>
-  {
+  consuming func leadingRows(
+    _ count: Int, panelElementCount: Int, over communicator: borrowing Communicator
+  ) throws -> Matrix<Float> {
     let order = values.count
     let result = Matrix<Float>(uninitializedRows: count, columns: order)
     let panelLength = max(1, min(count, panelElementCount / max(1, order)))

@@ -2,9 +2,6 @@ internal import Foundation
 import LinearAlgebra
 import MPI
 
-/// Elements of a panel that a rank has besides its own share: 32 MiB of doubles.
-let panelElementCount = 1 << 22
-
 /// Collective: 4^−exponent·BᵀB in double precision, dealt out over a grid; the lower triangle only.
 ///
 /// Panel by panel: each rank forms its part of some rows, the parts are added up on all ranks, and each rank
@@ -12,13 +9,13 @@ let panelElementCount = 1 << 22
 ///
 /// - Throws: An `MPIError` if MPI reports one.
 func distributedGram(
-  of slab: LongSideSlab, exponent: Int, blockLength: Int, grid: borrowing ProcessGrid,
+  of slab: LongSideSlab, exponent: Int, options: DistributedSVD.Options, grid: borrowing ProcessGrid,
   over communicator: borrowing Communicator
 ) throws -> BlockCyclicMatrix<Double> {
   let order = slab.shortLength
   let gram = BlockCyclicMatrix<Double>(
-    rowCount: order, columnCount: order, blockLength: blockLength, grid: grid)
-  let panelLength = max(1, min(order, panelElementCount / max(1, order)))
+    rowCount: order, columnCount: order, blockLength: options.blockLength, grid: grid)
+  let panelLength = max(1, min(order, options.panelElementCount / max(1, order)))
   let scale = scalbn(1, -2 * exponent)
   for start in stride(from: 0, to: order, by: panelLength) {
     let range = start..<min(start + panelLength, order)

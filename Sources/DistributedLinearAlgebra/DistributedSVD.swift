@@ -50,6 +50,8 @@ public struct DistributedSVD: ~Copyable {
     public var random: CounterRandom
     /// Rows and columns of a block of the distributed Gram matrix; speed only.
     public var blockLength: Int
+    /// Doubles of a panel that a rank holds besides its share of the Gram matrix: 32 MiB.
+    package var panelElementCount = 1 << 22
 
     /// Options with the usual values.
     ///
@@ -92,7 +94,8 @@ public struct DistributedSVD: ~Copyable {
     let numericalRank = scaledValues.prefix { $0 > threshold }.count
     let rank = options.rank.map { min($0, numericalRank) } ?? order
 
-    let shortRows = try eigen.leadingRows(rank, over: communicator)
+    let shortRows = try eigen.leadingRows(
+      rank, panelElementCount: options.panelElementCount, over: communicator)
     let longRows = Matrix<Float>(uninitializedRows: rank, columns: block.localLength)
     let givenCount = min(rank, numericalRank)
     let given = longRows.view.rows(0..<givenCount)
@@ -119,7 +122,7 @@ public struct DistributedSVD: ~Copyable {
       gridShape: ProcessGrid.shape(forRanks: communicator.size))
     let grid = ProcessGrid(over: communicator)
     let gram = try distributedGram(
-      of: slab, exponent: exponent, blockLength: options.blockLength, grid: grid, over: communicator)
+      of: slab, exponent: exponent, options: options, grid: grid, over: communicator)
     return try DistributedEigen(lowerTriangle: gram, workspace: workspace, grid: grid, over: communicator)
   }
 }

@@ -9,6 +9,7 @@ private struct Problem: ~Copyable {
   let name: String
   let matrix: Matrix<Float>
   var blockLength = 64
+  var panelElementCount = 1 << 22
 
   var isWide: Bool { matrix.columnCount > matrix.rowCount }
   var shortLength: Int { min(matrix.rowCount, matrix.columnCount) }
@@ -35,7 +36,12 @@ func exactSVD(_ world: borrowing Communicator) throws {
   let small = TestMatrices.noise(rows: 70, columns: 50)
   try checkExact(Problem(name: "small blocks", matrix: small, blockLength: 4), world)
   let several = TestMatrices.noise(rows: 620, columns: 530)
-  try checkExact(Problem(name: "several panels", matrix: several), world)
+  try checkExact(Problem(name: "several panels of rows", matrix: several), world)
+  for count in [1, 1000, 7000] {
+    let matrix = TestMatrices.noise(rows: 150, columns: 140)
+    try checkExact(
+      Problem(name: "panels of \(count)", matrix: matrix, blockLength: 16, panelElementCount: count), world)
+  }
 }
 
 /// Numerically rank-deficient matrices: what is missing is completed, and σ does not invent energy.
@@ -139,7 +145,8 @@ func referenceSVD(_ world: borrowing Communicator) throws {
 
 private func checkExact(_ problem: borrowing Problem, _ world: borrowing Communicator) throws {
   let slab = problem.slab(world)
-  let options = DistributedSVD.Options(blockLength: problem.blockLength)
+  var options = DistributedSVD.Options(blockLength: problem.blockLength)
+  options.panelElementCount = problem.panelElementCount
   let svd = try DistributedSVD(slab: slab, isWide: problem.isWide, options: options, over: world)
   try expectEqual(svd.rank, problem.shortLength, "\(problem.name): triplets")
   let ratios = try SVDRatios(
