@@ -9,10 +9,8 @@ import MPI
 /// Langou, Rozložník and van den Eshof, Numer. Math. 101, 2005). Memory beside the rows: panel × rows.
 struct DistributedOrthonormalizer {
   let slab: LongSideSlab
-  let random: CounterRandom
+  let options: DistributedSVD.Options
 
-  /// Rows of a panel; the Cholesky factor of a panel is computed by every rank.
-  private static let panelLength = 256
   /// What a round must leave of a row's length to be the last.
   private static let keptFraction = 0.7
   private static let roundLimit = 8
@@ -29,8 +27,8 @@ struct DistributedOrthonormalizer {
     _ rows: MatrixView<Float>, givenCount: Int, over communicator: borrowing Communicator
   ) throws {
     for row in givenCount..<rows.rowCount { fillAtRandom(rows.row(row), vector: row, round: 0) }
-    for start in stride(from: 0, to: rows.rowCount, by: Self.panelLength) {
-      let panel = rows.rows(start..<min(start + Self.panelLength, rows.rowCount))
+    for start in stride(from: 0, to: rows.rowCount, by: options.vectorPanelLength) {
+      let panel = rows.rows(start..<min(start + options.vectorPanelLength, rows.rowCount))
       var round = 0
       var worst: Int? = start
       while let vector = worst {
@@ -96,7 +94,7 @@ struct DistributedOrthonormalizer {
       let counter = SIMD4(
         UInt32(truncatingIfNeeded: position / 4), UInt32(truncatingIfNeeded: vector),
         UInt32(truncatingIfNeeded: round), 0)
-      entries[index] = scale * ((Float(random.words(counter)[position % 4] >> 9) + 0.5) * 0x1p-22 - 1)
+      entries[index] = scale * ((Float(options.random.words(counter)[position % 4] >> 9) + 0.5) * 0x1p-22 - 1)
     }
   }
 }

@@ -52,6 +52,8 @@ public struct DistributedSVD: ~Copyable {
     public var blockLength: Int
     /// Doubles of a panel that a rank holds besides its share of the Gram matrix: 32 MiB.
     package var panelElementCount = 1 << 22
+    /// Long-side vectors that are orthonormalised at once; every rank factors a matrix of this order.
+    package var vectorPanelLength = 256
 
     /// Options with the usual values.
     ///
@@ -101,7 +103,7 @@ public struct DistributedSVD: ~Copyable {
     let given = longRows.view.rows(0..<givenCount)
     block.applyScaled(shortRows.view.rows(0..<givenCount), into: given, exponent: exponent)
     for row in 0..<givenCount { given.scaleRow(row, by: Float(1 / scaledValues[row])) }
-    try DistributedOrthonormalizer(slab: block, random: options.random)
+    try DistributedOrthonormalizer(slab: block, options: options)
       .orthonormalize(longRows.view, givenCount: givenCount, over: communicator)
     try fixSigns(longRows: longRows.view, shortRows: shortRows.view, of: block, over: communicator)
 

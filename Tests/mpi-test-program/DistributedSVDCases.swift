@@ -10,6 +10,7 @@ private struct Problem: ~Copyable {
   let matrix: Matrix<Float>
   var blockLength = 64
   var panelElementCount = 1 << 22
+  var vectorPanelLength = 256
 
   var isWide: Bool { matrix.columnCount > matrix.rowCount }
   var shortLength: Int { min(matrix.rowCount, matrix.columnCount) }
@@ -48,6 +49,8 @@ func exactSVD(_ world: borrowing Communicator) throws {
 func exactSVDOfDeficient(_ world: borrowing Communicator) throws {
   let low = TestMatrices.withSpectrum([4, 3, 2, 1], rows: 120, columns: 80)
   try checkExact(Problem(name: "low rank", matrix: low), world)
+  let again = TestMatrices.withSpectrum([4, 3, 2, 1], rows: 100, columns: 100)
+  try checkExact(Problem(name: "low rank by 8", matrix: again, vectorPanelLength: 8), world)
   let zero = Matrix<Float>(repeating: 0, rows: 30, columns: 20)
   try checkExact(Problem(name: "zero", matrix: zero), world)
   let equal = Matrix<Float>(repeating: 0.5, rows: 64, columns: 130)
@@ -62,11 +65,23 @@ func exactSVDOfGraded(_ world: borrowing Communicator) throws {
   let spectrum = (0..<100).map { index in pow10(-6 * Double(index) / 99) }
   try checkExact(
     Problem(name: "graded", matrix: TestMatrices.withSpectrum(spectrum, rows: 160, columns: 100)), world)
+  // As many again just above the rounding of single precision, where images are half noise.
+  let tail = spectrum + [Double](repeating: 3e-7, count: 60)
+  for length in [8, 64] {
+    let matrix = TestMatrices.withSpectrum(tail, rows: 160, columns: 170)
+    try checkExact(Problem(name: "tail by \(length)", matrix: matrix, vectorPanelLength: length), world)
+  }
   for scale: Float in [0x1p-120, 0x1p120] {
     var matrix = TestMatrices.withSpectrum(spectrum, rows: 100, columns: 160)
     matrix.withMutableElements { elements in for index in elements.indices { elements[index] *= scale } }
     try checkExact(Problem(name: "graded, times \(scale)", matrix: matrix), world)
   }
+  // Subnormal entries, and a norm beyond the range of the entries' type.
+  var least = TestMatrices.noise(rows: 60, columns: 40)
+  least.withMutableElements { elements in for index in elements.indices { elements[index] *= 0x1p-140 } }
+  try checkExact(Problem(name: "subnormal", matrix: least), world)
+  let most = Matrix<Float>(repeating: 0x1p127, rows: 64, columns: 130)
+  try checkExact(Problem(name: "near the end of the range", matrix: most), world)
 }
 
 /// Matrices of one block or less, and of fewer blocks than ranks.
@@ -147,12 +162,14 @@ private func checkExact(_ problem: borrowing Problem, _ world: borrowing Communi
   let slab = problem.slab(world)
   var options = DistributedSVD.Options(blockLength: problem.blockLength)
   options.panelElementCount = problem.panelElementCount
+  options.vectorPanelLength = problem.vectorPanelLength
   let svd = try DistributedSVD(slab: slab, isWide: problem.isWide, options: options, over: world)
   try expectEqual(svd.rank, problem.shortLength, "\(problem.name): triplets")
   let ratios = try SVDRatios(
     slab: slab, isWide: problem.isWide, values: svd.values, longRows: svd.longRows,
     shortRows: svd.shortRows, over: world)
-  guard ratios.worst < 20 else { throw CaseFailure("\(problem.name): \(ratios)") }
+  // ScaLAPACK's own bound is 20, which lets four lost digits pass at these sizes.
+  guard ratios.worst < 3 else { throw CaseFailure("\(problem.name): \(ratios)") }
   // The eigenvalues are right to 1e-14·σ₁² and better, which a small σ feels as 1e-14·σ₁²/σ.
   try expectValues(svd.values, of: problem) { min(2e-8, 1e-14 / max($0, 1e-30)) }
   try expectPositiveLargest(svd, problem.name, world)
