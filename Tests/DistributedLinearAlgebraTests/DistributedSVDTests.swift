@@ -9,6 +9,9 @@ import Testing
   @Test("missing directions are completed", arguments: [1, 2, 3, 4])
   func deficient(ranks: Int) throws { try expectSuccess("exact-svd-deficient", ranks: ranks) }
 
+  @Test("signs and completions are the same for any cut", arguments: [1, 2, 4])
+  func anyCut(ranks: Int) throws { try expectSuccess("exact-svd-any-cut", ranks: ranks) }
+
   @Test("small singular values and extreme norms", arguments: [1, 2, 4])
   func graded(ranks: Int) throws { try expectSuccess("exact-svd-graded", ranks: ranks) }
 

@@ -60,6 +60,40 @@ func exactSVDOfDeficient(_ world: borrowing Communicator) throws {
   try checkExact(Problem(name: "identity", matrix: identity), world)
 }
 
+/// Signs and random completions do not depend on how the long side is cut, nor on who has nothing of it.
+func exactSVDOfAnyCut(_ world: borrowing Communicator) throws {
+  // All entries of the left vector tie: the first of them counts.
+  let column = Problem(name: "ties", matrix: Matrix([-1, 1, 1, 1, 1, -1, 1, 1, 1], rows: 9, columns: 1))
+  let signs = [1, -1, -1, -1, -1, 1, -1, -1, -1].map { Double($0) / 3 }
+  try expectClose(gatheredLongRows(column.slab(world), of: column, world), signs, "ties")
+
+  let zero = Problem(name: "zero", matrix: Matrix(repeating: 0, rows: 30, columns: 20))
+  let cut = try gatheredLongRows(zero.slab(world), of: zero, world)
+  let whole = Matrix<Float>(repeating: 0, rows: world.rank == world.size - 1 ? 30 : 0, columns: 20)
+  try expectClose(gatheredLongRows(whole, of: zero, world), cut, "completions")
+}
+
+private func gatheredLongRows(
+  _ slab: borrowing Matrix<Float>, of problem: borrowing Problem, _ world: borrowing Communicator
+) throws -> [Double] {
+  let svd = try DistributedSVD(slab: slab, isWide: problem.isWide, over: world)
+  let length = max(problem.matrix.rowCount, problem.matrix.columnCount)
+  var all = [Double](repeating: 0, count: svd.rank * length)
+  for row in 0..<svd.rank {
+    for column in 0..<svd.longRows.columnCount {
+      all[row * length + svd.firstLongIndex + column] = Double(svd.longRows[row, column])
+    }
+  }
+  return try world.allReduce(all, .sum)
+}
+
+private func expectClose(_ found: [Double], _ expected: [Double], _ what: String) throws {
+  try expectEqual(found.count, expected.count, "\(what): entries")
+  for (index, pair) in zip(found, expected).enumerated() where abs(pair.0 - pair.1) > 1e-6 {
+    throw CaseFailure("\(what): entry \(index) is \(pair.0), expected \(pair.1)")
+  }
+}
+
 /// σ from 1 to 1e-6, and the same far from 1: right to single precision relative to σ₁.
 func exactSVDOfGraded(_ world: borrowing Communicator) throws {
   let spectrum = (0..<100).map { index in pow10(-6 * Double(index) / 99) }

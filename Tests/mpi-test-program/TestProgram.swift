@@ -34,6 +34,7 @@ struct TestProgram {
     "all-reduce-in-place": allReduceInPlace,
     "exact-svd": exactSVD,
     "exact-svd-deficient": exactSVDOfDeficient,
+    "exact-svd-any-cut": exactSVDOfAnyCut,
     "exact-svd-graded": exactSVDOfGraded,
     "exact-svd-tiny": exactSVDOfTiny,
     "exact-svd-truncated": exactSVDTruncated,
