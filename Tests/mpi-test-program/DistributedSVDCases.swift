@@ -120,6 +120,9 @@ func exactSVDOfGraded(_ world: borrowing Communicator) throws {
 
 /// Matrices of one block or less, and of fewer blocks than ranks.
 func exactSVDOfTiny(_ world: borrowing Communicator) throws {
+  let none = try DistributedSVD(
+    slab: Matrix<Float>(repeating: 0, rows: 5, columns: 0), isWide: false, over: world)
+  try expectEqual(none.rank, 0, "triplets of a matrix without columns")
   for (rows, columns) in [(1, 1), (1, 5), (7, 1), (2, 2), (3, 40), (65, 65), (64, 64)] {
     let matrix = TestMatrices.noise(rows: rows, columns: columns)
     try checkExact(Problem(name: "\(rows) × \(columns)", matrix: matrix), world)
