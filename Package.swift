@@ -11,6 +11,8 @@ let targets: [Target] = [
   .systemLibrary(
     name: "COpenBLAS", pkgConfig: "openblas lapacke",
     providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
+  // Not by pkg-config: its file requires a BLAS and a LAPACK of its own choice, and needs neither here.
+  .systemLibrary(name: "CScaLAPACK", providers: [.apt(["libscalapack-openmpi-dev"])]),
   // Optimised in every configuration: the test suite runs these loops over real models.
   .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
@@ -18,6 +20,9 @@ let targets: [Target] = [
   .target(name: "MPI", dependencies: ["CMPI"]),
   .target(name: "LinearAlgebra", dependencies: ["COpenBLAS", "CKernels"]),
   .target(name: "Checkpoints", dependencies: ["CKernels"]),
+
+  // One matrix over several ranks: the only place where the worlds of MPI and of matrices meet below a plan.
+  .target(name: "DistributedLinearAlgebra", dependencies: ["MPI", "LinearAlgebra", "CScaLAPACK"]),
 
   // Layers 2 and 3: what is decomposed, and what is made of it.
   .target(name: "WeightSources", dependencies: ["Checkpoints", "LinearAlgebra", "CKernels"]),
@@ -37,16 +42,22 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid-bench",
     dependencies: [
-      "WeightSources", "Checkpoints", "LinearAlgebra",
+      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "MPI",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 
   // Tests: one target a source target, mirrored file for file.
   .target(
     name: "TestSupport", dependencies: ["LinearAlgebra", "Checkpoints"], path: "Tests/TestSupport"),
-  .executableTarget(name: "mpi-test-program", dependencies: ["MPI"], path: "Tests/mpi-test-program"),
+  .executableTarget(
+    name: "mpi-test-program",
+    dependencies: ["MPI", "LinearAlgebra", "DistributedLinearAlgebra", "COpenBLAS", "TestSupport"],
+    path: "Tests/mpi-test-program"),
   .testTarget(name: "MPITests", dependencies: ["TestSupport", "mpi-test-program"]),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
+  .testTarget(
+    name: "DistributedLinearAlgebraTests",
+    dependencies: ["DistributedLinearAlgebra", "CScaLAPACK", "TestSupport", "mpi-test-program"]),
   .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
   .testTarget(
     name: "WeightSourcesTests",

@@ -32,6 +32,9 @@ static inline int cmpi_success(void) { return MPI_SUCCESS; }
 static inline int cmpi_max_error_string(void) { return MPI_MAX_ERROR_STRING; }
 static inline int cmpi_max_processor_name(void) { return MPI_MAX_PROCESSOR_NAME; }
 
+// Where a collective takes its input from its result's place.
+static inline const void *cmpi_in_place(void) { return MPI_IN_PLACE; }
+
 static inline MPI_Request cmpi_request_null(void) { return MPI_REQUEST_NULL; }
 
 // MPI_STATUS_IGNORE is a cast of an integer to a pointer; MPI_Status has fields Swift reads directly.

@@ -25,14 +25,14 @@ extension Matrix where Element == Float {
 
 extension MatrixView where Element == Float {
   /// ‖A‖_F² of a block, row by row in double precision.
-  func sumOfSquares() -> Double {
+  package func sumOfSquares() -> Double {
     var sum = 0.0
     for row in 0..<rowCount { sum += ckernels_sum_of_squares(base + row * stride, columnCount) }
     return sum
   }
 
   /// Multiplies the elements of one row.
-  func scaleRow(_ row: Int, by factor: Float) {
+  package func scaleRow(_ row: Int, by factor: Float) {
     let start = base + row * stride
     for column in 0..<columnCount { start[column] *= factor }
   }

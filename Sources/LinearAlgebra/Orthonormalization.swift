@@ -28,11 +28,11 @@ private let dependenceThreshold = 0x1p-17
 ///
 /// Written out rather than handed to dpotrf, which stops at the first dependent row; b is at most a few
 /// hundred and this is b³/3 operations.
-private struct GramCholesky: ~Copyable {
-  let lower: Matrix<Float>
-  let dependentRows: [Int]
+package struct GramCholesky: ~Copyable {
+  package let lower: Matrix<Float>
+  package let dependentRows: [Int]
 
-  init(_ gram: borrowing Matrix<Double>) {
+  package init(_ gram: borrowing Matrix<Double>) {
     let order = gram.rowCount
     let factor = Matrix<Double>(repeating: 0, rows: order, columns: order)
     var dependent: [Int] = []

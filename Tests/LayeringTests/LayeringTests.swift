@@ -8,23 +8,29 @@ import Testing
   private static let allowedImports: [String: Set<String>] = [
     "CMPI": [],
     "COpenBLAS": [],
+    "CScaLAPACK": [],
     "CKernels": [],
     "MPI": ["CMPI"],
     "LinearAlgebra": ["COpenBLAS", "CKernels"],
     "Checkpoints": ["CKernels"],
+    "DistributedLinearAlgebra": ["MPI", "LinearAlgebra", "CScaLAPACK"],
     "WeightSources": ["Checkpoints", "LinearAlgebra", "CKernels"],
     "Adapters": ["Checkpoints", "LinearAlgebra", "WeightSources"],
     "Scheduling": ["MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters"],
     "unbraid": [
       "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "ArgumentParser",
     ],
-    "unbraid-bench": ["LinearAlgebra", "Checkpoints", "WeightSources", "ArgumentParser"],
+    "unbraid-bench": [
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "ArgumentParser",
+    ],
   ]
 
   private static let systemModules: Set = ["Foundation", "Glibc", "Dispatch", "Synchronization"]
 
   /// Targets that call C or map files; above them, memory is the compiler's business.
-  private static let targetsWithPointers: Set = ["MPI", "LinearAlgebra", "Checkpoints", "WeightSources"]
+  private static let targetsWithPointers: Set = [
+    "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources",
+  ]
 
   private static let longestFile = 400
 

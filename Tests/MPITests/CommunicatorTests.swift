@@ -6,7 +6,8 @@ extension MPISuite {
   @Suite struct CommunicatorTests {
     @Test(
       "a case holds on every rank",
-      arguments: ["broadcast", "all-gather", "all-reduce", "split-by-node"], [1, 2, 3, 4])
+      arguments: ["broadcast", "all-gather", "all-reduce", "all-reduce-in-place", "split-by-node"],
+      [1, 2, 3, 4])
     func collectives(name: String, ranks: Int) throws {
       try expectSuccess(MPIProgram(name).run(ranks: ranks), ranks: ranks)
     }

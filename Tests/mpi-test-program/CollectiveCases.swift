@@ -48,6 +48,20 @@ func allReduce(_ world: borrowing Communicator) throws {
   try inParts.free()
 }
 
+func allReduceInPlace(_ world: borrowing Communicator) throws {
+  let inParts = try world.duplicate(partByteCount: partByteCount)
+  for count in [0, 1, 128, 257, 1000] {
+    let ranksSum = world.size * (world.size - 1) / 2
+    var doubles = (0..<count).map { Double($0 * world.rank) }
+    try doubles.withUnsafeMutableBufferPointer { try inParts.allReduce(inPlace: $0, .sum) }
+    try expectEqual(doubles, (0..<count).map { Double($0 * ranksSum) }, "doubles, sum of \(count)")
+    var floats = (0..<count).map { Float($0 * world.rank) }
+    try floats.withUnsafeMutableBufferPointer { try inParts.allReduce(inPlace: $0, .max) }
+    try expectEqual(floats, (0..<count).map { Float($0 * (world.size - 1)) }, "floats, max of \(count)")
+  }
+  try inParts.free()
+}
+
 func splitByNode(_ world: borrowing Communicator) throws {
   let node = try world.splitByNode()
   try expectEqual(node.size, world.size, "ranks on the one machine there is")

@@ -8,7 +8,7 @@ struct CaseFailure: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// The program under test in `MPITests`: `mpi-test-program CASE`, one process a rank.
+/// The program under test in `MPITests` and `DistributedLinearAlgebraTests`: `mpi-test-program CASE`, one process a rank.
 ///
 /// Each rank checks what it received and prints `ok`; the first failure is one sentence and the end of the job,
 /// which is how unbraid itself ends.
@@ -31,6 +31,15 @@ struct TestProgram {
     "unknown-rank": unknownRank,
     "large-tag": largeTag,
     "dropped-send": droppedSend,
+    "all-reduce-in-place": allReduceInPlace,
+    "exact-svd": exactSVD,
+    "exact-svd-deficient": exactSVDOfDeficient,
+    "exact-svd-any-cut": exactSVDOfAnyCut,
+    "exact-svd-graded": exactSVDOfGraded,
+    "exact-svd-tiny": exactSVDOfTiny,
+    "exact-svd-truncated": exactSVDTruncated,
+    "exact-svd-refusals": exactSVDRefusals,
+    "reference-svd": referenceSVD,
   ]
 
   static func main() {
