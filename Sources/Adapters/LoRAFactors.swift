@@ -24,14 +24,15 @@ public struct LoRAFactors: Sendable {
   ///
   /// - Parameters:
   ///   - svd: Of the matrix as it is stored in the checkpoint.
-  ///   - delta: That matrix.
+  ///   - delta: That matrix, or this rank's share of it.
   ///   - layout: Which side of it is the module's input.
   ///   - factorType: The type the factors are rounded to.
   ///   - module: The module's name, for errors.
+  ///   - share: Which part `delta` is; all members of its group make the same call. Nil for all.
   /// - Throws: `AdapterError.factorOverflow` if an entry leaves the range of the factor type.
   public init(
     _ svd: borrowing TruncatedSVD, of delta: borrowing Matrix<Float>, layout: WeightLayout,
-    factorType: FactorType, module: String
+    factorType: FactorType, module: String, share: LongSideShare? = nil
   ) throws {
     let roots = svd.s.map { Float($0.squareRoot()) }
     var left = Matrix<Float>(uninitializedRows: svd.u.rowCount, columns: svd.rank)
@@ -44,7 +45,8 @@ public struct LoRAFactors: Sendable {
     // The certificate is for what the consumer will multiply, not for what was there before rounding.
     let roundedLeft = type.decode(storedLeft, rows: left.rowCount, columns: left.columnCount)
     let roundedRight = type.decode(storedRight, rows: right.rowCount, columns: right.columnCount)
-    residualEnergy = residualSumOfSquares(of: delta, minus: roundedLeft, times: roundedRight)
+    residualEnergy = residualSumOfSquares(
+      of: delta, minus: roundedLeft, times: roundedRight, share: share)
     guard residualEnergy.isFinite else {
       throw AdapterError.factorOverflow(module: module, factorType: factorType, largest: svd.s.first ?? 0)
     }

@@ -35,13 +35,16 @@ public struct ModuleRecord: Sendable, Codable {
   public var readSeconds: Double
   /// Bytes read from both checkpoints.
   public var bytesRead: Int
-  /// The MPI rank that did it.
+  /// The MPI rank that did it, or the first of those that did it together.
   public var mpiRank: Int
+  /// How many ranks did it together.
+  public var rankCount: Int
 
   /// A record of a decomposition; `writtenResidual` of a module without factors is its norm.
   public init(
     module: ModuleSelection.SelectedModule, requestedRank: Int, report: TruncatedSVD.Report,
-    singularValues: [Double], writtenResidual: Double, seconds: Double, readSeconds: Double, mpiRank: Int
+    singularValues: [Double], writtenResidual: Double, seconds: Double, readSeconds: Double, mpiRank: Int,
+    rankCount: Int
   ) {
     self.module = module.name
     role = module.role
@@ -60,6 +63,7 @@ public struct ModuleRecord: Sendable, Codable {
     self.readSeconds = readSeconds
     bytesRead = module.pair.byteCount
     self.mpiRank = mpiRank
+    self.rankCount = rankCount
   }
 
   /// ‖Δ‖_F².

@@ -56,6 +56,16 @@ public struct LongSideShare: Sendable {
     }
   }
 
+  /// Σ over all units of numbers known for the local ones.
+  public func sum(ofUnits values: [Double]) -> Double {
+    precondition(values.count == localUnits.count, "one value a local unit")
+    let total = treeSum(over: localUnits, threadCount: 1) { unit in
+      Matrix([values[unit - localUnits.lowerBound]], rows: 1, columns: 1)
+    }
+    if group.memberCount > 1 { group.sum(total.view.elements) }
+    return total[0, 0]
+  }
+
   /// Σ over all units of a number; `leaf` gets a local unit's offsets.
   package func sum(_ leaf: (Range<Int>) -> Double) -> Double {
     let total = sum(rows: 1, columns: 1) { offsets, value in value.row(0)[0] = leaf(offsets) }

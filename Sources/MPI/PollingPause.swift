@@ -15,14 +15,14 @@ public struct PollingPause {
   /// A pause that starts short.
   public init() {}
 
-  /// Returns after this look's share of patience.
-  public mutating func rest() {
+  /// Returns after this look's share of patience; with `isShort`, a twentieth of it at most.
+  public mutating func rest(isShort: Bool = false) {
     lookCount += 1
     guard lookCount > Self.eagerLookCount else {
       sched_yield()
       return
     }
-    var time = timespec(tv_sec: 0, tv_nsec: nanoseconds)
+    var time = timespec(tv_sec: 0, tv_nsec: isShort ? Self.shortestNap : nanoseconds)
     nanosleep(&time, nil)
     nanoseconds = min(nanoseconds * 2, Self.longestNap)
   }

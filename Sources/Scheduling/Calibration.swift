@@ -18,10 +18,11 @@ public struct Calibration: Sendable, Codable {
 
   /// Expected wall-clock seconds on a number of ranks with a core each.
   ///
-  /// The larger of computing and reading, since they overlap, and of the dearest module alone.
+  /// The larger of computing and reading, since they overlap; modules that would take longer than an even share are
+  /// shared by several ranks.
   public func expectedSeconds(_ plan: ExtractionPlan, rankCount: Int) -> Double {
     let operations = plan.costs.reduce(0) { $0 + $1.operations }
-    let dearest = plan.costs.map(\.operations).max() ?? 0
+    let dearest = plan.costs.map { $0.operations / Double(min(rankCount, $0.largestTeam)) }.max() ?? 0
     let computing = max(operations / Double(rankCount), dearest) / operationsPerSecond
     return max(computing, Double(plan.byteCount) / bytesPerSecond)
   }

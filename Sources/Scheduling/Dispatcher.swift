@@ -1,42 +1,55 @@
-/// Decides which rank gets which unit of work: largest first, a little ahead, nobody hoarding at the end.
+/// Decides which rank gets which unit of work: teams first, then largest first, a little ahead, nobody hoarding
+/// at the end.
 ///
-/// Pure bookkeeping, without messages. Every rank may hold one unit in work, one being read and one to come;
-/// when fewer units are left than the ranks could hold that way, a rank gets one at a time, so that the last
-/// units go to whoever is free first.
+/// Pure bookkeeping, without messages. A rank does the units of its teams in their order, which is the same on
+/// every rank, so that no two teams wait for each other, and goes over to the common queue by itself. It may hold
+/// one unit in work, one being read and one to come; when fewer units are left than the ranks could hold that way,
+/// a rank gets one at a time, so that the last units go to whoever is free first.
 public struct Dispatcher: Sendable {
-  private let unitCount: Int
-  private var nextUnit = 0
+  private let queue: [Int]
+  private var nextIndex = 0
+  private var teams: [[Team]]
   private var held: [Int]
-  private var finishedCount = 0
+  private var unfinishedCount: Int
 
   /// Units that a rank may hold while there are plenty.
   private static let window = 3
 
   /// Starts with every unit unassigned, in the order in which they are to be given out.
-  public init(unitCount: Int, rankCount: Int) {
-    self.unitCount = unitCount
+  public init(unitCount: Int, rankCount: Int, teams: [Team] = []) {
+    let shared = Set(teams.map(\.unit))
+    queue = (0..<unitCount).filter { !shared.contains($0) }
+    self.teams = (0..<rankCount).map { rank in
+      teams.filter { $0.ranks.contains(rank) }.sorted { $0.unit < $1.unit }
+    }
     held = Array(repeating: 0, count: rankCount)
+    unfinishedCount = queue.count + teams.reduce(0) { $0 + $1.ranks.count }
   }
 
-  /// Whether every unit is finished.
-  public var isDone: Bool { finishedCount == unitCount }
-  /// Units not yet given out.
-  public var remainingCount: Int { unitCount - nextUnit }
+  /// Whether every rank has finished its part of every unit.
+  public var isDone: Bool { unfinishedCount == 0 }
+  /// Units of the common queue not yet given out.
+  public var remainingCount: Int { queue.count - nextIndex }
 
-  /// The next unit for a rank, if it should have one now.
-  public mutating func nextUnit(for rank: Int) -> Int? {
-    guard nextUnit < unitCount else { return nil }
+  /// What a rank should do next, if it should have one more unit now.
+  public mutating func next(for rank: Int) -> Team? {
+    if !teams[rank].isEmpty {
+      guard held[rank] < Self.window else { return nil }
+      held[rank] += 1
+      return teams[rank].removeFirst()
+    }
+    guard remainingCount > 0 else { return nil }
     let allowed = remainingCount > Self.window * held.count ? Self.window : 1
     guard held[rank] < allowed else { return nil }
     held[rank] += 1
-    nextUnit += 1
-    return nextUnit - 1
+    nextIndex += 1
+    return Team(unit: queue[nextIndex - 1], ranks: rank..<rank + 1)
   }
 
-  /// Notes that a rank has finished a unit.
+  /// Notes that a rank has finished its part of a unit.
   public mutating func finish(onRank rank: Int) {
     precondition(held[rank] > 0, "a rank finished a unit it does not hold")
     held[rank] -= 1
-    finishedCount += 1
+    unfinishedCount -= 1
   }
 }

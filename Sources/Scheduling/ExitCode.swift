@@ -28,7 +28,7 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
-      case is RequestError: .usage
+      case is RequestError, is PlanError: .usage
       case is LAPACKError, is ExtractionError: .badInput
       default: .internalFault
       }

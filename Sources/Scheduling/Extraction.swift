@@ -6,11 +6,13 @@ internal import WeightSources
 /// The main job: from a plan to an adapter's folder, over all ranks.
 public struct Extraction {
   private let plan: ExtractionPlan
+  private let resources: JobResources
   private let versionText: String
 
   /// An extraction of a plan; the version goes into the report.
-  public init(_ plan: ExtractionPlan, version: String) {
+  public init(_ plan: ExtractionPlan, resources: JobResources, version: String) {
     self.plan = plan
+    self.resources = resources
     versionText = version
   }
 
@@ -27,7 +29,8 @@ public struct Extraction {
   ) throws -> ExtractionReport? {
     let start = secondsNow()
     let job = DistributedJob(
-      ExtractionWork(plan, mpiRank: world.rank), unitCount: plan.units.count)
+      ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount),
+      unitCount: plan.units.count, teams: try plan.teams(for: resources))
     guard world.rank == 0, let folder else {
       _ = try job.run(on: world) { _, _ in }
       return nil

@@ -45,11 +45,27 @@ public struct ExtractionPlan: Sendable, Codable {
     costs.reduce(0) { $0 + $1.byteCount } + leftOut.reduce(0) { $0 + $1.pair.byteCount }
   }
 
-  /// Bytes a rank needs at most: the two largest differences, and the workspace of one module.
-  public var memoryPerRank: Int {
-    let largest = costs.map(\.matrixBytes).sorted(by: >).prefix(2).reduce(0, +)
-    let processBytes = 120 << 20
-    return processBytes + largest + (costs.map(\.workspaceBytes).max() ?? 0)
+  /// The units that several ranks share when the job runs with these resources.
+  ///
+  /// - Throws: `PlanError.outOfMemory` for a module that does not fit.
+  public func teams(for resources: JobResources) throws(PlanError) -> [Team] {
+    var numbers = [Int](repeating: 0, count: modules.count)
+    for (number, unit) in units.enumerated() {
+      if case .decompose(let module) = unit { numbers[module] = number }
+    }
+    let planner = TeamPlanner(rankCount: resources.rankCount, memoryPerRank: resources.memoryPerRank)
+    return try planner.teams(zip(modules, costs).map { ($0.name, $1) }, unitNumbers: numbers)
+  }
+
+  /// Bytes a rank needs at most: its shares of the two largest differences, and the workspace of one module.
+  public func memoryPerRank(teams: [Team]) -> Int {
+    let sizes = Dictionary(uniqueKeysWithValues: teams.map { ($0.unit, $0.ranks.count) })
+    var shares: [Int] = []
+    for (number, unit) in units.enumerated() {
+      if case .decompose(let module) = unit { shares.append(costs[module].matrixBytes / (sizes[number] ?? 1)) }
+    }
+    let largest = shares.sorted(by: >).prefix(2).reduce(0, +)
+    return ModuleCost.processBytes + largest + (costs.map(\.workspaceBytes).max() ?? 0)
   }
 
   /// The stream that a module's random start is drawn from: the same on whichever rank.

@@ -9,6 +9,7 @@ internal import WeightSources
 public struct ExtractionWork: UnitWork {
   private let plan: ExtractionPlan
   private let mpiRank: Int
+  private let threadCount: Int
   private let reader = SoleReader()
 
   /// The reading thread alone uses it.
@@ -30,18 +31,20 @@ public struct ExtractionWork: UnitWork {
     }
   }
 
-  /// The work of one rank.
-  public init(_ plan: ExtractionPlan, mpiRank: Int) {
+  /// The work of one rank, whose products may take some threads.
+  public init(_ plan: ExtractionPlan, mpiRank: Int, threadCount: Int) {
     self.plan = plan
     self.mpiRank = mpiRank
+    self.threadCount = threadCount
   }
 
-  /// Reads the difference of a unit's pair.
-  public func load(_ unit: Int) throws -> Loaded {
+  /// Reads the difference of a unit's pair, or this rank's share of it.
+  public func load(_ unit: Int, group: RankGroup) throws -> Loaded {
     let start = secondsNow()
     switch plan.units[unit] {
     case .decompose(let index):
-      let delta = try reader.deltas.readDelta(plan.modules[index].pair)
+      let delta = try reader.deltas.readDelta(
+        plan.modules[index].pair, share: share(ofModule: index, group))
       return Loaded(delta: delta, measure: nil, readSeconds: secondsNow() - start)
     case .measure(let index):
       let measure = try reader.deltas.measure(plan.leftOut[index].pair)
@@ -50,35 +53,43 @@ public struct ExtractionWork: UnitWork {
   }
 
   /// Decomposes it, or passes a measurement on.
-  public func compute(_ unit: Int, _ loaded: Loaded) throws -> [UInt8] {
+  public func compute(_ unit: Int, _ loaded: Loaded, group: RankGroup) throws -> [UInt8] {
     switch plan.units[unit] {
     case .decompose(let index):
       guard let delta = loaded.delta.take() else {
         preconditionFailure("a module was read without its delta")
       }
-      return try decompose(index, delta, readSeconds: loaded.readSeconds).encoded()
+      let result = try decompose(index, delta, share(ofModule: index, group), readSeconds: loaded.readSeconds)
+      return group.isLeader ? try result.encoded() : []
     case .measure:
       guard let measure = loaded.measure else { preconditionFailure("a tensor was read but not measured") }
       return try ExtractionResult.measured(measure).encoded()
     }
   }
 
-  private func decompose(_ index: Int, _ delta: consuming Delta, readSeconds: Double) throws
-    -> ExtractionResult
-  {
+  private func share(ofModule index: Int, _ group: RankGroup) -> LongSideShare {
+    let shape = plan.modules[index].pair.shape
+    return LongSideShare(rows: shape[0], columns: shape[1], group: group, threadCount: threadCount)
+  }
+
+  private func decompose(
+    _ index: Int, _ delta: consuming Delta, _ share: LongSideShare, readSeconds: Double
+  ) throws -> ExtractionResult {
     let start = secondsNow()
     let svd = try TruncatedSVD(
-      of: &delta.matrix, energy: delta.energy, options: plan.svdOptions(forModule: index))
+      of: &delta.matrix, energy: share.sum(ofUnits: delta.unitEnergies), share: share,
+      options: plan.svdOptions(forModule: index))
     var factors: LoRAFactors?
     if svd.rank > 0 {
       factors = try LoRAFactors(
         svd, of: delta.matrix, layout: plan.layout.modules[index].layout, factorType: plan.layout.factorType,
-        module: plan.modules[index].name)
+        module: plan.modules[index].name, share: share)
     }
     let record = ModuleRecord(
       module: plan.modules[index], requestedRank: plan.layout.modules[index].largestRank, report: svd.report,
       singularValues: svd.s, writtenResidual: (factors?.residualEnergy ?? 0).squareRoot(),
-      seconds: secondsNow() - start, readSeconds: readSeconds, mpiRank: mpiRank)
+      seconds: secondsNow() - start, readSeconds: readSeconds, mpiRank: mpiRank,
+      rankCount: share.group.memberCount)
     return .decomposed(record, factors)
   }
 }

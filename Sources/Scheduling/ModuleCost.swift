@@ -13,6 +13,11 @@ public struct ModuleCost: Sendable, Codable, Equatable {
   public var matrixBytes: Int
   /// Bytes besides the difference while it is decomposed.
   public var workspaceBytes: Int
+  /// The most ranks that can share the module.
+  public var largestTeam: Int
+  private let shortLength: Int
+  private let longLength: Int
+  private let rank: Int
 
   /// The price of decomposing one module.
   ///
@@ -24,7 +29,7 @@ public struct ModuleCost: Sendable, Codable, Equatable {
     let long = Double(max(rows, columns))
     let product = 2 * short * long * Double(rank)
     let block = Double(TruncatedSVD.blockLength(rank: rank))
-    let steps = 5.0
+    let steps = Double(Self.expectedSteps)
     switch chosen {
     case .krylov, .auto:
       let basis = min(short, steps * block)
@@ -32,7 +37,7 @@ public struct ModuleCost: Sendable, Codable, Equatable {
       workspaceBytes = Int(basis * (short * 4 + basis * 16) + 3 * block * short * 4)
     case .gram:
       operations = 2 * (long * short * short + 9 * short * short * short) + 2 * product
-      workspaceBytes = Int(5 * short * short * 8)
+      workspaceBytes = Int(8 * short * short * 8)
     case .dense:
       operations = 8 * long * short * short + 22 * short * short * short
       workspaceBytes = Int(2 * long * short * 4 + 6 * short * short * 4)
@@ -42,5 +47,42 @@ public struct ModuleCost: Sendable, Codable, Equatable {
     matrixBytes = rows * columns * 4
     // Factors in single precision, rounded and encoded, and the panels of products and reads.
     workspaceBytes += rank * (rows + columns) * 16 + (24 << 20)
+    largestTeam = chosen == .dense ? 1 : LongSideUnits(rows: rows, columns: columns).count
+    shortLength = min(rows, columns)
+    longLength = max(rows, columns)
+    self.rank = rank
+  }
+
+  /// Steps of a Krylov iteration on a fine-tune's difference, as a rule.
+  private static let expectedSteps = 5
+  /// Memory of the process itself, libraries and message buffers included.
+  static let processBytes = 120 << 20
+
+  /// Bytes that each of a team's ranks needs, with the share of the module that it reads ahead.
+  public func memory(sharedBy ranks: Int) -> Int {
+    Self.processBytes + 2 * matrixBytes / ranks + workspaceBytes
+  }
+
+  /// Bytes that each of a team's ranks sends: a block of the shorter side a step, or the Gram matrix, and at the
+  /// end the vectors of the longer side and four matrices of the rank's order.
+  public func exchangedBytes(sharedBy ranks: Int) -> Int {
+    exchangedBytes(sharedBy: ranks, steps: Self.expectedSteps)
+  }
+
+  /// The same for a known number of Krylov steps.
+  public func exchangedBytes(sharedBy ranks: Int, steps: Int) -> Int {
+    guard ranks > 1 else { return 0 }
+    let block = TruncatedSVD.blockLength(rank: rank)
+    let sums = method == .gram ? 8 * shortLength * shortLength : 4 * steps * block * shortLength
+    let payload = sums + 4 * rank * longLength + 3 * 8 * rank * rank + 2 * 8
+    // Recursive halving and doubling: 2·(1 − 1/g) of what is summed.
+    return 2 * payload * (ranks - 1) / ranks
+  }
+
+  /// Messages that each of a team's ranks waits for.
+  func exchangeCount(sharedBy ranks: Int) -> Int {
+    guard ranks > 1 else { return 0 }
+    let sums = (method == .gram ? 1 : Self.expectedSteps) + 6
+    return sums * 2 * ranks.trailingZeroBitCount
   }
 }

@@ -4,10 +4,12 @@ internal import Foundation
 public protocol UnitWork: Sendable {
   /// What reading a unit yields.
   associatedtype Loaded: Sendable
-  /// Reads a unit; called on the reading thread only.
-  func load(_ unit: Int) throws -> Loaded
+  /// Reads a unit, or this rank's share of it; called on the reading thread only.
+  func load(_ unit: Int, group: RankGroup) throws -> Loaded
   /// Turns what was read into the bytes that the coordinator receives; called on the computing thread only.
-  func compute(_ unit: Int, _ loaded: Loaded) throws -> [UInt8]
+  ///
+  /// All members of a group compute a unit together; what the leader returns is its result.
+  func compute(_ unit: Int, _ loaded: Loaded, group: RankGroup) throws -> [UInt8]
 }
 
 /// One rank's reading and computing threads, fed and emptied by the main thread, which alone talks MPI.
@@ -18,20 +20,22 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
 
   /// What became of a unit.
   enum Outcome: Sendable {
-    case finished(unit: Int, bytes: [UInt8])
+    case finished(unit: Int, isLeader: Bool, bytes: [UInt8])
     case failed(any Error)
   }
 
   private let work: Work
   private let lock = NSCondition()
-  private var submitted: [Int] = []
-  private var loaded: [(unit: Int, value: Work.Loaded)] = []
+  private var submitted: [Assignment] = []
+  private var loaded: [(assignment: Assignment, value: Work.Loaded)] = []
   private var outcomes: [Outcome] = []
   private var inMemoryCount = 0
   private var isClosed = false
   private var times = PipelineTimes()
 
-  private static var memorySlots: Int { 2 }
+  private typealias Assignment = (unit: Int, group: RankGroup)
+
+  static var memorySlots: Int { 2 }
 
   init(_ work: Work) { self.work = work }
 
@@ -46,7 +50,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     }
   }
 
-  func submit(_ unit: Int) { withLock { submitted.append(unit) } }
+  func submit(_ unit: Int, group: RankGroup) { withLock { submitted.append((unit, group)) } }
 
   func takeOutcomes() -> [Outcome] {
     withLock {
@@ -64,13 +68,13 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
   }
 
   private func readUnits() {
-    while let unit = nextToRead() {
+    while let next = nextToRead() {
       let start = secondsNow()
       do {
-        let value = try work.load(unit)
+        let value = try work.load(next.unit, group: next.group)
         withLock {
           times.reading += secondsNow() - start
-          loaded.append((unit, value))
+          loaded.append((next, value))
         }
       } catch {
         withLock { outcomes.append(.failed(error)) }
@@ -80,10 +84,10 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
   }
 
   private func computeUnits() {
-    while let (unit, value) = nextToCompute() {
+    while let (next, value) = nextToCompute() {
       let start = secondsNow()
       // The value dies with this call: its slot must be free memory when the count says so.
-      let outcome = computed(unit, value)
+      let outcome = computed(next, value)
       withLock {
         times.computing += secondsNow() - start
         times.unitCount += 1
@@ -94,15 +98,16 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     }
   }
 
-  private func computed(_ unit: Int, _ value: consuming Work.Loaded) -> Outcome {
+  private func computed(_ next: Assignment, _ value: consuming Work.Loaded) -> Outcome {
     do {
-      return .finished(unit: unit, bytes: try work.compute(unit, value))
+      let bytes = try work.compute(next.unit, value, group: next.group)
+      return .finished(unit: next.unit, isLeader: next.group.isLeader, bytes: bytes)
     } catch {
       return .failed(error)
     }
   }
 
-  private func nextToRead() -> Int? {
+  private func nextToRead() -> Assignment? {
     lock.lock()
     defer { lock.unlock() }
     while !isClosed {
@@ -115,7 +120,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     return nil
   }
 
-  private func nextToCompute() -> (Int, Work.Loaded)? {
+  private func nextToCompute() -> (Assignment, Work.Loaded)? {
     lock.lock()
     defer { lock.unlock() }
     let start = secondsNow()

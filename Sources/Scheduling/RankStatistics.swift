@@ -15,16 +15,22 @@ public struct RankStatistics: Sendable, Codable {
   public let readingSeconds: Double
   /// Seconds in which it had nothing to compute, from the job's start to its last unit's end or the stop.
   public let waitingSeconds: Double
+  /// Bytes sent to other ranks of teams.
+  public let exchangedBytes: Int
+  /// Seconds of waiting for other ranks of teams; part of computing.
+  public let exchangeSeconds: Double
   /// Largest resident memory of the process so far, in bytes.
   public let peakMemoryBytes: Int
 
-  init(mpiRank: Int, times: PipelineTimes, since start: Double) {
+  init(mpiRank: Int, times: PipelineTimes, traffic: ExchangeTraffic, since start: Double) {
     self.mpiRank = mpiRank
     host = Runtime.processorName
     unitCount = times.unitCount
     computingSeconds = times.computing
     readingSeconds = times.reading
     waitingSeconds = max(0, secondsNow() - start - times.computing)
+    exchangedBytes = traffic.bytesSent
+    exchangeSeconds = traffic.seconds
     peakMemoryBytes = peakMemory()
   }
 }

@@ -36,6 +36,8 @@ public struct Survey: Sendable, Codable {
     public let rank: Int
     /// What it takes.
     public let cost: ModuleCost
+    /// The ranks that work on it together.
+    public let teamSize: Int
     /// How much it changed; nil if only headers were read.
     public let difference: DifferenceMeasure?
   }
@@ -43,7 +45,7 @@ public struct Survey: Sendable, Codable {
   /// Collective: measures every pair of a plan over all ranks, unless `headersOnly`.
   /// - Returns: On rank 0 the survey; elsewhere nil.
   public static func make(
-    _ plan: ExtractionPlan, on world: borrowing Communicator, headersOnly: Bool,
+    _ plan: ExtractionPlan, on world: borrowing Communicator, resources: JobResources, headersOnly: Bool,
     onProgress: (Int, Int) -> Void
   ) throws -> Survey? {
     let work = SurveyWork(plan)
@@ -58,17 +60,22 @@ public struct Survey: Sendable, Codable {
       }
     }
     guard world.rank == 0 else { return nil }
-    return Survey(plan, measures: measures, calibration: try Calibration(for: plan), rankCount: world.size)
+    return Survey(
+      plan, measures: measures, calibration: try Calibration(for: plan), teams: try plan.teams(for: resources),
+      rankCount: world.size)
   }
 
   private init(
-    _ plan: ExtractionPlan, measures: [Int: DifferenceMeasure], calibration: Calibration, rankCount: Int
+    _ plan: ExtractionPlan, measures: [Int: DifferenceMeasure], calibration: Calibration, teams: [Team],
+    rankCount: Int
   ) {
+    let sizes = Dictionary(uniqueKeysWithValues: teams.map { (plan.units[$0.unit], $0.ranks.count) })
     modules = plan.modules.indices.map { index in
       Module(
         module: plan.modules[index].name, role: plan.modules[index].role,
         shape: plan.modules[index].pair.shape,
-        rank: plan.layout.modules[index].largestRank, cost: plan.costs[index], difference: measures[index])
+        rank: plan.layout.modules[index].largestRank, cost: plan.costs[index],
+        teamSize: sizes[.decompose(module: index)] ?? 1, difference: measures[index])
     }
     leftOut = plan.leftOut.indices.map {
       LeftOutRecord(plan.leftOut[$0], difference: measures[plan.modules.count + $0])
@@ -76,7 +83,7 @@ public struct Survey: Sendable, Codable {
     notes = plan.notes
     byteCount = plan.byteCount
     adapterByteCount = plan.layout.largestByteCount
-    memoryPerRank = plan.memoryPerRank
+    memoryPerRank = plan.memoryPerRank(teams: teams)
     self.rankCount = rankCount
     self.calibration = calibration
     expectedSeconds = calibration.expectedSeconds(plan, rankCount: rankCount)
@@ -97,11 +104,11 @@ private struct SurveyWork: UnitWork {
     pairs = plan.modules.map(\.pair) + plan.leftOut.map(\.pair)
   }
 
-  func load(_ unit: Int) throws -> DifferenceMeasure? {
+  func load(_ unit: Int, group: RankGroup) throws -> DifferenceMeasure? {
     pairs[unit].isNumeric ? try reader.deltas.measure(pairs[unit]) : nil
   }
 
-  func compute(_ unit: Int, _ loaded: DifferenceMeasure?) throws -> [UInt8] {
+  func compute(_ unit: Int, _ loaded: DifferenceMeasure?, group: RankGroup) throws -> [UInt8] {
     Array(try JSONEncoder().encode(loaded))
   }
 }

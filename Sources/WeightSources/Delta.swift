@@ -2,12 +2,12 @@ internal import CKernels
 internal import Checkpoints
 public import LinearAlgebra
 
-/// The difference of one pair of matrices, tuned − base, in single precision.
+/// The difference of one pair of matrices, tuned − base, in single precision: all of it or a rank's share.
 public struct Delta: ~Copyable, Sendable {
-  /// Rows × columns as stored.
+  /// Rows × columns as stored, of this rank's share.
   public var matrix: Matrix<Float>
-  /// ‖Δ‖_F², summed in double precision.
-  public let energy: Double
+  /// ‖Δ‖_F² of each unit of the longer side in the share, summed in double precision.
+  public let unitEnergies: [Double]
 
   /// The matrix alone.
   public consuming func takeMatrix() -> Matrix<Float> { matrix }

@@ -1,6 +1,6 @@
 internal import CKernels
 public import Checkpoints
-internal import LinearAlgebra
+public import LinearAlgebra
 
 /// Reads differences tuned − base of stored values, in single precision, block by block.
 ///
@@ -23,26 +23,33 @@ public final class DeltaReader {
 
   /// The difference of a pair of matrices as rows × columns, or of vectors as one row, and its energy.
   ///
+  /// - Parameters:
+  ///   - pair: Two tensors of one or two dimensions.
+  ///   - share: Which part of the longer side to read; nil for all.
+  /// - Returns: The part, and the energy of each of its units, which are the same whoever reads them.
   /// - Throws: `SourceError.notFinite` with the file, tensor and index of the first NaN or infinity;
   ///   `CheckpointError` if a file cannot be read to the tensor's end.
-  public func readDelta(_ pair: TensorPair) throws -> Delta {
+  public func readDelta(_ pair: TensorPair, share: LongSideShare? = nil) throws -> Delta {
     precondition((1...2).contains(pair.shape.count), "a delta is a matrix or a vector")
-    let rowCount = pair.shape.count == 2 ? pair.shape[0] : 1
-    var matrix = Matrix<Float>(uninitializedRows: rowCount, columns: pair.shape.last ?? 0)
-    var energy = 0.0
+    let shape = (rows: pair.shape.count == 2 ? pair.shape[0] : 1, columns: pair.shape.last ?? 0)
+    let share = share ?? LongSideShare(rows: shape.rows, columns: shape.columns)
+    var matrix = Matrix<Float>(uninitializedRows: share.localRowCount, columns: share.localColumnCount)
+    var unitEnergies = [Double](repeating: 0, count: share.localUnits.count)
     try matrix.withMutableElements { elements in
-      try forEachBlock(of: pair) { range, base, tuned in
-        guard range.count > 0, let start = elements.baseAddress else { return }
-        let target = start + range.lowerBound
-        subtract(base, from: tuned, pair, into: target, count: range.count)
-        let sum = ckernels_sum_of_squares(target, range.count)
-        guard sum.isFinite else {
-          throw notFinite(pair, at: range.lowerBound, count: range.count, base: base, tuned: tuned)
+      guard var target = elements.baseAddress else { return }
+      try forEachBlock(of: pair, share: share) { block, base, tuned in
+        let count = block.rows.count * block.columns.count
+        subtract(base, from: tuned, pair, into: target, count: count)
+        let sums = energies(of: block, target, share: share)
+        guard sums.values.allSatisfy(\.isFinite) else {
+          throw firstNotFinite(
+            pair, in: block, target, columnCount: shape.columns, base: base, tuned: tuned)
         }
-        energy += sum
+        for (index, sum) in zip(sums.units, sums.values) { unitEnergies[index] += sum }
+        target += count
       }
     }
-    return Delta(matrix: matrix, energy: energy)
+    return Delta(matrix: matrix, unitEnergies: unitEnergies)
   }
 
   /// How large the difference of a pair of any shape is, without keeping it.
@@ -50,7 +57,7 @@ public final class DeltaReader {
     var measure = DifferenceMeasure(energy: 0, baseEnergy: 0, largest: 0)
     let scratch = UnsafeMutablePointer<Float>.allocate(capacity: Self.blockBytes)
     defer { scratch.deallocate() }
-    try forEachBlock(of: pair) { range, base, tuned in
+    try forEachRun(of: pair) { range, base, tuned in
       subtract(base, from: tuned, pair, into: scratch, count: range.count)
       let sum = ckernels_sum_of_squares(scratch, range.count)
       guard sum.isFinite else {
@@ -78,32 +85,131 @@ public final class DeltaReader {
   /// Large enough for a disk to stream, small enough to stay in the last-level cache until subtracted.
   private static let blockBytes = 4 << 20
 
+  /// Part of a matrix that is read at once, whole rows of it unless a share has only some columns.
+  private struct Block {
+    let rows: Range<Int>
+    let columns: Range<Int>
+    /// The local unit the rows belong to; nil if the units are ranges of columns.
+    let unit: Int?
+  }
+
+  /// Reads a share of a matrix block by block, in the order in which it lies in the files.
   private func forEachBlock(
-    of pair: TensorPair,
-    _ body: (Range<Int>, _ base: UnsafeRawPointer, _ tuned: UnsafeRawPointer) throws -> Void
+    of pair: TensorPair, share: LongSideShare,
+    _ body: (Block, _ base: UnsafeRawPointer, _ tuned: UnsafeRawPointer) throws -> Void
   ) throws {
-    let elementBytes = max(pair.base.elementType.bitWidth, pair.tuned.elementType.bitWidth) / 8
-    let blockLength = Self.blockBytes / max(1, elementBytes)
-    let base = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.blockBytes, alignment: 64)
-    let tuned = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.blockBytes, alignment: 64)
+    let isWide = share.units.isWide
+    let columns = isWide ? share.localRange : 0..<share.units.shortLength
+    let rowBytes = max(1, columns.count * Self.widestElement(pair))
+    let rowsPerBlock = max(1, Self.blockBytes / rowBytes)
+    let stripes: [(unit: Int?, rows: Range<Int>)] =
+      isWide
+      ? [(nil, 0..<share.units.shortLength)]
+      : share.localUnits.enumerated().map { ($0, share.units.range(of: $1..<$1 + 1)) }
+    try withBuffers(byteCount: rowsPerBlock * rowBytes) { base, tuned in
+      guard let baseStart = base.baseAddress, let tunedStart = tuned.baseAddress else { return }
+      for (unit, rows) in stripes {
+        for start in stride(from: rows.lowerBound, to: rows.upperBound, by: rowsPerBlock) {
+          let end = min(start + rowsPerBlock, rows.upperBound)
+          let block = Block(rows: start..<end, columns: columns, unit: unit)
+          let columnCount = pair.shape.last ?? 0
+          try read(pair.base, block, columnCount: columnCount, into: base)
+          try read(pair.tuned, block, columnCount: columnCount, into: tuned)
+          try body(block, baseStart, tunedStart)
+        }
+      }
+    }
+  }
+
+  /// ‖·‖² of a block's part in each local unit: of its rows, or of ranges of its columns.
+  private func energies(
+    of block: Block, _ values: UnsafePointer<Float>, share: LongSideShare
+  ) -> (units: Range<Int>, values: [Double]) {
+    if let unit = block.unit {
+      return (unit..<unit + 1, [ckernels_sum_of_squares(values, block.rows.count * block.columns.count)])
+    }
+    var sums = [Double](repeating: 0, count: share.localUnits.count)
+    for row in 0..<block.rows.count {
+      let start = values + row * block.columns.count
+      for (index, unit) in share.localUnits.enumerated() {
+        let range = share.units.range(of: unit..<unit + 1)
+        sums[index] += ckernels_sum_of_squares(
+          start + (range.lowerBound - block.columns.lowerBound), range.count)
+      }
+    }
+    return (0..<sums.count, sums)
+  }
+
+  /// The error for a block whose difference has a NaN or an infinity, with its place in the tensor.
+  private func firstNotFinite(
+    _ pair: TensorPair, in block: Block, _ values: UnsafePointer<Float>, columnCount: Int,
+    base: UnsafeRawPointer, tuned: UnsafeRawPointer
+  ) -> SourceError {
+    let length = block.columns.count
+    let index = max(0, ckernels_first_nonfinite(values, block.rows.count * length)) / length
+    let offset = index * length
+    return notFinite(
+      pair, at: (block.rows.lowerBound + index) * columnCount + block.columns.lowerBound, count: length,
+      base: base + offset * pair.base.elementType.bitWidth / 8,
+      tuned: tuned + offset * pair.tuned.elementType.bitWidth / 8)
+  }
+
+  private static func widestElement(_ pair: TensorPair) -> Int {
+    max(pair.base.elementType.bitWidth, pair.tuned.elementType.bitWidth) / 8
+  }
+
+  private func withBuffers(
+    byteCount: Int, _ body: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Void
+  ) rethrows {
+    let base = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
+    let tuned = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
     defer {
       base.deallocate()
       tuned.deallocate()
     }
-    guard let baseStart = base.baseAddress, let tunedStart = tuned.baseAddress else { return }
-    for start in stride(from: 0, to: pair.elementCount, by: blockLength) {
-      let range = start..<min(start + blockLength, pair.elementCount)
-      try read(pair.base, range, into: base)
-      try read(pair.tuned, range, into: tuned)
-      try body(range, baseStart, tunedStart)
+    try body(base, tuned)
+  }
+
+  /// Reads a tensor of any shape block by block, element after element.
+  private func forEachRun(
+    of pair: TensorPair,
+    _ body: (Range<Int>, _ base: UnsafeRawPointer, _ tuned: UnsafeRawPointer) throws -> Void
+  ) throws {
+    let blockLength = Self.blockBytes / max(1, Self.widestElement(pair))
+    try withBuffers(byteCount: Self.blockBytes) { base, tuned in
+      guard let baseStart = base.baseAddress, let tunedStart = tuned.baseAddress else { return }
+      for start in stride(from: 0, to: pair.elementCount, by: blockLength) {
+        let range = start..<min(start + blockLength, pair.elementCount)
+        try read(pair.base, range, into: base, at: 0)
+        try read(pair.tuned, range, into: tuned, at: 0)
+        try body(range, baseStart, tunedStart)
+      }
     }
   }
 
+  /// Fills a buffer with a block's rows, one after the other.
   private func read(
-    _ location: TensorLocation, _ elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer
+    _ location: TensorLocation, _ block: Block, columnCount: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws {
+    if block.columns.count == columnCount {
+      let elements = block.rows.lowerBound * columnCount..<block.rows.upperBound * columnCount
+      return try read(location, elements, into: buffer, at: 0)
+    }
+    for (index, row) in block.rows.enumerated() {
+      let start = row * columnCount
+      try read(
+        location, start + block.columns.lowerBound..<start + block.columns.upperBound, into: buffer,
+        at: index * block.columns.count)
+    }
+  }
+
+  /// Fills a buffer with elements of a tensor, from an index counted in elements.
+  private func read(
+    _ location: TensorLocation, _ elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer,
+    at index: Int
   ) throws {
     let width = location.elementType.bitWidth / 8
-    let part = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<elements.count * width])
+    let part = UnsafeMutableRawBufferPointer(rebasing: buffer[index * width..<(index + elements.count) * width])
     try open(location.filePath).file.read(
       into: part, at: location.offset + elements.lowerBound * width, of: location.name)
     bytesRead += part.count

@@ -17,7 +17,8 @@ struct SurveyTable {
   private var moduleTable: String {
     let rows = survey.modules.map { module in
       [
-        module.module, shape(module.shape), "\(module.rank)", module.cost.method.rawValue,
+        module.module, shape(module.shape), "\(module.rank)",
+        module.cost.method.rawValue + (module.teamSize > 1 ? " by \(module.teamSize)" : ""),
         String(format: "%.2f", module.cost.operations / 1e9), megabytes(module.cost.byteCount),
         module.difference.map { $0.isZero ? "equal" : scientific($0.norm) } ?? "",
         module.difference.map { $0.isZero ? "" : scientific($0.relativeNorm) } ?? "",

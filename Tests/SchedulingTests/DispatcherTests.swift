@@ -9,7 +9,7 @@ import Testing
     while !dispatcher.isDone {
       var held: [Int] = []
       for rank in 0..<rankCount {
-        while let unit = dispatcher.nextUnit(for: rank) {
+        while let unit = dispatcher.next(for: rank)?.unit {
           given.append(unit)
           held.append(rank)
         }
@@ -23,11 +23,27 @@ import Testing
   @Test("ranks hold units ahead while there are plenty, and one at the end")
   func window() {
     var dispatcher = Dispatcher(unitCount: 20, rankCount: 2)
-    for _ in 0..<3 { #expect(dispatcher.nextUnit(for: 0) != nil) }
-    #expect(dispatcher.nextUnit(for: 0) == nil)
+    for _ in 0..<3 { #expect(dispatcher.next(for: 0) != nil) }
+    #expect(dispatcher.next(for: 0) == nil)
     var last = Dispatcher(unitCount: 4, rankCount: 2)
-    #expect(last.nextUnit(for: 0) == 0)
-    #expect(last.nextUnit(for: 0) == nil)
-    #expect(last.nextUnit(for: 1) == 1)
+    #expect(last.next(for: 0)?.unit == 0)
+    #expect(last.next(for: 0) == nil)
+    #expect(last.next(for: 1)?.unit == 1)
+  }
+
+  @Test("a rank does its teams' units first, in their order, and then goes over to the queue by itself")
+  func teams() {
+    let teams = [Team(unit: 0, ranks: 0..<2), Team(unit: 2, ranks: 0..<4), Team(unit: 1, ranks: 2..<4)]
+    var dispatcher = Dispatcher(unitCount: 6, rankCount: 4, teams: teams)
+    #expect(dispatcher.next(for: 0) == Team(unit: 0, ranks: 0..<2))
+    #expect(dispatcher.next(for: 0) == Team(unit: 2, ranks: 0..<4))
+    #expect(dispatcher.next(for: 0) == nil, "three units are left for four ranks: none is held ahead")
+    #expect(dispatcher.next(for: 3)?.unit == 1)
+    #expect(dispatcher.next(for: 3)?.unit == 2)
+    dispatcher.finish(onRank: 0)
+    dispatcher.finish(onRank: 0)
+    // Rank 0 takes from the queue although the team of rank 3 has not finished.
+    #expect(dispatcher.next(for: 0) == Team(unit: 3, ranks: 0..<1))
+    #expect(!dispatcher.isDone)
   }
 }

@@ -15,6 +15,7 @@ struct ExtractCommand: JobCommand {
       """)
 
   @OptionGroup var arguments: ExtractionArguments
+  @OptionGroup var resourceArguments: ResourceArguments
 
   @Option(name: .shortAndLong, help: "The folder to be made; it appears when it is complete.")
   var output: String
@@ -26,9 +27,11 @@ struct ExtractCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     let request = try arguments.request()
     let plan = try sharedPlan(request, on: world)
+    let resources = try resourceArguments.resources(on: world)
     let folder = world.rank == 0 ? try OutputFolder(path: output) : nil
     let progress = ProgressPrinter()
-    let report = try Extraction(plan, version: Unbraid.version).run(on: world, into: folder) { state in
+    let extraction = Extraction(plan, resources: resources, version: Unbraid.version)
+    let report = try extraction.run(on: world, into: folder) { state in
       progress.show(
         state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
     }

@@ -16,6 +16,7 @@ struct PlanCommand: JobCommand {
       """)
 
   @OptionGroup var arguments: ExtractionArguments
+  @OptionGroup var resourceArguments: ResourceArguments
 
   @Flag(help: "Read headers only: no tensor's change is measured.")
   var headersOnly = false
@@ -25,8 +26,10 @@ struct PlanCommand: JobCommand {
 
   func run(on world: borrowing Communicator) throws {
     let plan = try sharedPlan(try arguments.request(), on: world)
+    let resources = try resourceArguments.resources(on: world)
     let progress = ProgressPrinter()
-    let survey = try Survey.make(plan, on: world, headersOnly: headersOnly) { finished, count in
+    let survey = try Survey.make(plan, on: world, resources: resources, headersOnly: headersOnly) {
+      finished, count in
       progress.show(finished, of: count, share: Double(finished) / Double(count), bytesDone: 0)
     }
     progress.finish()

@@ -1,0 +1,57 @@
+internal import MPI
+
+/// One rank's part in a job: its pipeline, its messages on their way, and the patience of its main thread.
+struct JobRank<Work: UnitWork>: ~Copyable {
+  var outbox = Outbox()
+  private let pipeline: RankPipeline<Work>
+  private let mailbox = ExchangeMailbox()
+  private var pause = PollingPause()
+  private var wasIdle = true
+  private var teamUnits: Set<Int> = []
+
+  /// Starts the rank's threads.
+  init(_ work: Work) {
+    pipeline = RankPipeline(work)
+    pipeline.start()
+  }
+
+  mutating func submit(_ team: Team, rank: Int) {
+    wasIdle = false
+    if team.ranks.count > 1 { teamUnits.insert(team.unit) }
+    pipeline.submit(team.unit, group: RankGroup(ranks: team.ranks, rank: rank, mailbox: mailbox))
+  }
+
+  mutating func takeOutcomes() -> [RankPipeline<Work>.Outcome] {
+    let outcomes = pipeline.takeOutcomes()
+    for case .finished(let unit, _, _) in outcomes { teamUnits.remove(unit) }
+    if !outcomes.isEmpty { wasIdle = false }
+    return outcomes
+  }
+
+  /// The next message that is not an exchange inside a team, if one has arrived.
+  mutating func receive(_ world: borrowing Communicator) throws -> (Envelope, [UInt8])? {
+    while let envelope = try world.arrived() {
+      wasIdle = false
+      let bytes = try world.receive(envelope)
+      guard envelope.tag == JobTag.exchange else { return (envelope, bytes) }
+      mailbox.deliver(bytes, from: envelope.source)
+    }
+    return nil
+  }
+
+  /// Sends what is to be sent, and rests if nothing has happened since the last call.
+  mutating func progress(_ world: borrowing Communicator) throws {
+    for (rank, bytes) in mailbox.takeOutgoing() {
+      outbox.add(try world.send(bytes, to: rank, tag: JobTag.exchange))
+    }
+    try outbox.progress()
+    // A team's member that waits stands still, and its core with it: the main thread may have it.
+    if wasIdle && !mailbox.isAwaited { pause.rest(isShort: !teamUnits.isEmpty) } else { pause.reset() }
+    wasIdle = true
+  }
+
+  /// Ends the threads and tells how they spent their time.
+  func close(mpiRank: Int, since start: Double) -> RankStatistics {
+    RankStatistics(mpiRank: mpiRank, times: pipeline.close(), traffic: mailbox.total, since: start)
+  }
+}

@@ -1,0 +1,88 @@
+internal import LinearAlgebra
+
+/// Decides which modules are too big or too slow for one rank, and which ranks share them.
+///
+/// A module gets the smallest team that holds it in memory and takes it no longer than an even share of all work
+/// (two-phase scheduling of moldable tasks, after Turek, Wolf and Yu, 1992); teams are then dealt out, the dearest
+/// first, to the neighbours that have least to do. The result of a module is the same for every team.
+struct TeamPlanner {
+  let rankCount: Int
+  /// Bytes of memory that a rank may use.
+  let memoryPerRank: Int
+
+  /// Rough figures of a core and a network: they decide who shares, not what comes out.
+  private static let operationsPerSecond = 1e11
+  private static let bytesPerSecond = 1e9
+  private static let exchangeSeconds = 1e-4
+  /// Shorter modules are not worth an agreement between ranks.
+  private static let shortestShared = 0.02
+
+  /// The teams for modules of these costs, whose units are numbered by `unitNumbers`.
+  ///
+  /// - Throws: `PlanError.outOfMemory` for a module that no team of these ranks can hold.
+  func teams(_ modules: [(name: String, cost: ModuleCost)], unitNumbers: [Int]) throws(PlanError) -> [Team] {
+    let share = modules.reduce(0) { $0 + seconds($1.cost, ranks: 1) } / Double(rankCount)
+    var wanted: [(unit: Int, size: Int, seconds: Double)] = []
+    for (module, unit) in zip(modules, unitNumbers) {
+      let size = max(try leastSize(toHold: module), leastSize(toEnd: module.cost, within: share))
+      if size > 1 { wanted.append((unit, size, seconds(module.cost, ranks: size))) }
+    }
+    return placed(wanted.sorted { $0.unit < $1.unit })
+  }
+
+  private func sizes(for cost: ModuleCost) -> [Int] {
+    (0...4).map { 1 << $0 }.filter { $0 == 1 || ($0 <= rankCount && $0 <= cost.largestTeam) }
+  }
+
+  private func leastSize(toHold module: (name: String, cost: ModuleCost)) throws(PlanError) -> Int {
+    let sizes = sizes(for: module.cost)
+    if let size = sizes.first(where: { module.cost.memory(sharedBy: $0) <= memoryPerRank }) { return size }
+    let largest = sizes.last ?? 1
+    throw .outOfMemory(
+      module: module.name, neededBytes: module.cost.memory(sharedBy: largest), rankCount: largest,
+      allowedBytes: memoryPerRank)
+  }
+
+  private func leastSize(toEnd cost: ModuleCost, within share: Double) -> Int {
+    let alone = seconds(cost, ranks: 1)
+    guard alone > share, alone > Self.shortestShared else { return 1 }
+    let sizes = sizes(for: cost)
+    let fastest = sizes.min { seconds(cost, ranks: $0) < seconds(cost, ranks: $1) } ?? 1
+    return sizes.first { $0 <= fastest && seconds(cost, ranks: $0) <= share } ?? fastest
+  }
+
+  private func seconds(_ cost: ModuleCost, ranks: Int) -> Double {
+    cost.operations / Double(ranks) / Self.operationsPerSecond
+      + Double(cost.exchangedBytes(sharedBy: ranks)) / Self.bytesPerSecond
+      + Double(cost.exchangeCount(sharedBy: ranks)) * Self.exchangeSeconds
+  }
+
+  private func placed(_ wanted: [(unit: Int, size: Int, seconds: Double)]) -> [Team] {
+    var load = [Double](repeating: 0, count: rankCount)
+    return wanted.map { unit, size, seconds in
+      let places = stride(from: 0, through: rankCount - size, by: size).map { $0..<$0 + size }
+      let loads = places.map { load[$0].max() ?? 0 }
+      let place = places[loads.indices.min { loads[$0] < loads[$1] } ?? 0]
+      let end = (load[place].max() ?? 0) + seconds
+      for rank in place { load[rank] = end }
+      return Team(unit: unit, ranks: place)
+    }
+  }
+}
+
+/// Why a plan cannot be carried out on these ranks.
+public enum PlanError: Error, CustomStringConvertible, Equatable, Sendable {
+  /// A module does not fit, even shared by as many ranks as there are or as can share it.
+  case outOfMemory(module: String, neededBytes: Int, rankCount: Int, allowedBytes: Int)
+
+  /// One sentence with both numbers and the remedy.
+  public var description: String {
+    switch self {
+    case .outOfMemory(let module, let needed, let ranks, let allowed):
+      "module '\(module)' needs \(megabytes(needed)) MB a rank when \(ranks) \(ranks == 1 ? "rank works" : "ranks work") on it, "
+        + "--memory-per-rank allows \(megabytes(allowed)) MB; start more ranks, lower --rank or allow more memory"
+    }
+  }
+
+  private func megabytes(_ count: Int) -> Int { (count + 999_999) / 1_000_000 }
+}

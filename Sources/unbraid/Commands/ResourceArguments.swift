@@ -1,0 +1,43 @@
+import ArgumentParser
+import MPI
+import Scheduling
+
+/// What a job may take of its machines, as typed.
+struct ResourceArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Threads a rank (default: the cores a rank may use, divided by the ranks of its machine).",
+      discussion: "The results do not depend on it."))
+  var threads: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Memory a rank may use, such as 4G or 900M (default: an even share of what is available).",
+      discussion: "A module that needs more is shared by several ranks."))
+  var memoryPerRank: ByteCount?
+
+  func validate() throws {
+    if let threads, threads < 1 {
+      throw ValidationError("--threads is \(threads); give a number of 1 or more")
+    }
+  }
+
+  /// Collective: the resources of this job.
+  func resources(on world: borrowing Communicator) throws -> JobResources {
+    try JobResources(on: world, threads: threads, memory: memoryPerRank?.count)
+  }
+}
+
+/// A number of bytes with an optional unit: 4G, 900M, 512K or plain, in powers of 1024.
+struct ByteCount: ExpressibleByArgument {
+  let count: Int
+
+  init?(argument: String) {
+    let units: [Character: Double] = ["K": 0x1p10, "M": 0x1p20, "G": 0x1p30, "T": 0x1p40]
+    let unit = argument.uppercased().last.flatMap { units[$0] }
+    guard let number = Double(unit == nil ? argument : String(argument.dropLast())), number > 0 else { return nil }
+    let bytes = number * (unit ?? 1)
+    guard bytes < 0x1p60 else { return nil }
+    count = Int(bytes)
+  }
+}
