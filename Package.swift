@@ -30,7 +30,10 @@ let targets: [Target] = [
 
   // Layer 4: who does it, when, on which rank.
   .target(
-    name: "Scheduling", dependencies: ["MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters"]),
+    name: "Scheduling",
+    dependencies: [
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Adapters",
+    ]),
 
   // Layer 5: the programs.
   .executableTarget(

@@ -34,6 +34,26 @@ public struct LoRAFactors: Sendable {
     _ svd: borrowing TruncatedSVD, of delta: borrowing Matrix<Float>, layout: WeightLayout,
     factorType: FactorType, module: String, share: LongSideShare? = nil
   ) throws {
+    let part = delta.view
+    let share = share ?? LongSideShare(rows: part.rowCount, columns: part.columnCount)
+    try self.init(svd, layout: layout, factorType: factorType, module: module) { left, right in
+      residualSumOfSquares(ofPart: part, minus: left, times: right, share: share)
+    }
+  }
+
+  /// The same with the residual taken by the caller.
+  ///
+  /// - Parameters:
+  ///   - svd: Of the matrix as it is stored in the checkpoint.
+  ///   - layout: Which side of it is the module's input.
+  ///   - factorType: The type the factors are rounded to.
+  ///   - module: The module's name, for errors.
+  ///   - residual: ‖Δ − L·R‖_F² of the rounded factors L and R.
+  /// - Throws: `AdapterError.factorOverflow` as above, or what `residual` throws.
+  package init(
+    _ svd: borrowing TruncatedSVD, layout: WeightLayout, factorType: FactorType, module: String,
+    residual: (borrowing Matrix<Float>, borrowing Matrix<Float>) throws -> Double
+  ) throws {
     let roots = svd.s.map { Float($0.squareRoot()) }
     var left = Matrix<Float>(uninitializedRows: svd.u.rowCount, columns: svd.rank)
     var right = Matrix<Float>(uninitializedRows: svd.rank, columns: svd.vh.columnCount)
@@ -45,8 +65,7 @@ public struct LoRAFactors: Sendable {
     // The certificate is for what the consumer will multiply, not for what was there before rounding.
     let roundedLeft = type.decode(storedLeft, rows: left.rowCount, columns: left.columnCount)
     let roundedRight = type.decode(storedRight, rows: right.rowCount, columns: right.columnCount)
-    residualEnergy = residualSumOfSquares(
-      of: delta, minus: roundedLeft, times: roundedRight, share: share)
+    residualEnergy = try residual(roundedLeft, roundedRight)
     guard residualEnergy.isFinite else {
       throw AdapterError.factorOverflow(module: module, factorType: factorType, largest: svd.s.first ?? 0)
     }

@@ -14,7 +14,7 @@ public struct ModuleRecord: Sendable, Codable {
   /// Triplets asked for, at most min(rows, columns).
   public var requestedRank: Int
   /// The method that ran.
-  public var method: TruncatedSVD.Method
+  public var method: DecompositionMethod
   /// Times the difference was read by a product.
   public var passes: Int
   /// ‖Δ‖_F.
@@ -41,17 +41,19 @@ public struct ModuleRecord: Sendable, Codable {
   public var rankCount: Int
 
   /// A record of a decomposition; `writtenResidual` of a module without factors is its norm.
+  ///
+  /// `method` is given where all ranks together made the SVD.
   public init(
     module: ModuleSelection.SelectedModule, requestedRank: Int, report: TruncatedSVD.Report,
     singularValues: [Double], writtenResidual: Double, seconds: Double, readSeconds: Double, mpiRank: Int,
-    rankCount: Int
+    rankCount: Int, method: DecompositionMethod? = nil
   ) {
     self.module = module.name
     role = module.role
     shape = module.pair.shape
     rank = singularValues.count
     self.requestedRank = requestedRank
-    method = report.method
+    self.method = method ?? DecompositionMethod(report.method)
     passes = report.passes
     norm = report.energy.squareRoot()
     residual = report.residualEnergy.squareRoot()

@@ -47,13 +47,21 @@ public func residualSumOfSquares(
   of matrix: borrowing Matrix<Float>, minus left: borrowing Matrix<Float>,
   times right: borrowing Matrix<Float>, share: LongSideShare? = nil
 ) -> Double {
-  let share = share ?? LongSideShare(rows: matrix.rowCount, columns: matrix.columnCount)
+  residualSumOfSquares(
+    ofPart: matrix.view, minus: left, times: right,
+    share: share ?? LongSideShare(rows: matrix.rowCount, columns: matrix.columnCount))
+}
+
+/// The same for a part of A that is given as a view.
+package func residualSumOfSquares(
+  ofPart part: MatrixView<Float>, minus left: borrowing Matrix<Float>, times right: borrowing Matrix<Float>,
+  share: LongSideShare
+) -> Double {
   let isWide = share.units.isWide
   precondition(
-    left.columnCount == right.rowCount && left.rowCount == (isWide ? matrix.rowCount : share.units.longLength)
-      && right.columnCount == (isWide ? share.units.longLength : matrix.columnCount),
-    "factors do not fit the matrix")
-  let (part, leftView, rightView) = (matrix.view, left.view, right.view)
+    left.columnCount == right.rowCount && left.rowCount == share.shape.rowCount
+      && right.columnCount == share.shape.columnCount, "factors do not fit the matrix")
+  let (leftView, rightView) = (left.view, right.view)
   let start = share.localRange.lowerBound
   return share.sum { offsets in
     let long = start + offsets.lowerBound..<start + offsets.upperBound

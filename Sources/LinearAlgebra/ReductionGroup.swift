@@ -31,7 +31,9 @@ extension ReductionGroup {
   /// Each element's sum is ((0+1)+(2+3))+… whichever way it takes, so all members end with the same bits. Each
   /// member sends 2·(1 − 1/g) times the values for g members (recursive halving and doubling: Thakur, Rabenseifner
   /// and Gropp, 2005), or log₂g times where they are few and rounds count more than bytes.
-  package func sum<Element: BinaryFloatingPoint & BitwiseCopyable>(_ values: UnsafeMutableBufferPointer<Element>) {
+  package func sum<Element: BinaryFloatingPoint & BitwiseCopyable>(
+    _ values: UnsafeMutableBufferPointer<Element>
+  ) {
     if memberCount > 2 && values.count >= 4096 {
       sumByHalving(values)
     } else {

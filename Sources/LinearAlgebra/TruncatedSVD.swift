@@ -115,7 +115,24 @@ public struct TruncatedSVD: ~Copyable, Sendable {
     self = TruncatedSVD(triplets, of: matrix, share: share, energy: energy, scale: scale)
   }
 
-  private init(zeroOfRows rows: Int, columns: Int) {
+  /// The leading triplets of an exact SVD that was made elsewhere; `optimum` is the energy of the best rank asked for.
+  package init(
+    exactU u: consuming Matrix<Float>, s: [Double], vh: consuming Matrix<Float>, energy: Double,
+    optimum: Double
+  ) {
+    self.u = u
+    self.s = s
+    self.vh = vh
+    let captured = s.reversed().reduce(0) { $0 + $1 * $1 }
+    report = Report(
+      method: .gram, passes: 2, energy: energy, capturedEnergy: captured,
+      residualEnergy: max(0, energy - captured),
+      estimatedLoss: LeadingSubspace.LossEstimate.optimum(optimum).loss(captured: captured), isConverged: true
+    )
+  }
+
+  /// No triplets at all: the SVD of a matrix of zeros.
+  package init(zeroOfRows rows: Int, columns: Int) {
     u = Matrix(uninitializedRows: rows, columns: 0)
     s = []
     vh = Matrix(uninitializedRows: 0, columns: columns)
@@ -157,13 +174,14 @@ public struct TruncatedSVD: ~Copyable, Sendable {
 extension TruncatedSVD.Method {
   /// The method that needs fewer operations, double-precision ones counted twice.
   ///
-  /// Gram: l·s² to form and about 9·s³ for all eigenvectors, in double precision. Krylov: five to six steps of
-  /// 4·l·s·b with b ≥ k. Measured on one core the two meet near s = 768 for k = 32, and at k = s/6 for s ≤ 1536.
+  /// Gram: l·s² to form and about 9·s³ for all eigenvectors, in double precision. Krylov: the expected steps and
+  /// one more of 4·l·s·b with b ≥ k. Measured on one core the two meet near s = 768 for k = 32, and at k = s/6 for s ≤ 1536.
   public static func cheapest(for shape: (rowCount: Int, columnCount: Int), rank: Int) -> Self {
     let short = Double(min(shape.rowCount, shape.columnCount))
     let long = Double(max(shape.rowCount, shape.columnCount))
     let gram = 2 * (long * short * short + 9 * short * short * short)
-    let krylov = 6 * 4 * long * short * Double(krylovBlockLength(rank: rank))
+    let steps = Double(TruncatedSVD.expectedSteps(rank: rank) + 1)
+    let krylov = steps * 4 * long * short * Double(krylovBlockLength(rank: rank))
     // Many small products run far below the rate of large ones, so small matrices go to the Gram matrix.
     return short <= 768 || gram < krylov ? .gram : .krylov
   }
@@ -172,4 +190,7 @@ extension TruncatedSVD.Method {
 extension TruncatedSVD {
   /// Vectors that a Krylov step multiplies at once for this rank, for estimates of cost and memory.
   public static func blockLength(rank: Int) -> Int { krylovBlockLength(rank: rank) }
+
+  /// Steps that a Krylov iteration takes as a rule on a fine-tune's difference: five looks at its energy.
+  public static func expectedSteps(rank: Int) -> Int { 5 * krylovBlocksPerLook(rank: rank) }
 }

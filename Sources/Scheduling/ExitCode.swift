@@ -1,5 +1,6 @@
 internal import Adapters
 internal import Checkpoints
+internal import DistributedLinearAlgebra
 internal import LinearAlgebra
 internal import MPI
 internal import WeightSources
@@ -29,7 +30,7 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
       case is RequestError, is PlanError: .usage
-      case is LAPACKError, is ExtractionError: .badInput
+      case is LAPACKError, is ExtractionError, is DistributedSVDError: .badInput
       default: .internalFault
       }
   }

@@ -1,5 +1,6 @@
 internal import Adapters
 internal import Checkpoints
+internal import LinearAlgebra
 public import MPI
 internal import WeightSources
 
@@ -28,21 +29,33 @@ public struct Extraction {
     on world: borrowing Communicator, into folder: OutputFolder?, onProgress: (ProgressState) -> Void
   ) throws -> ExtractionReport? {
     let start = secondsNow()
-    let job = DistributedJob(
-      ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount),
-      unitCount: plan.units.count, teams: try plan.teams(for: resources))
     guard world.rank == 0, let folder else {
-      _ = try job.run(on: world) { _, _ in }
+      _ = try runUnits(on: world) { _, _ in }
       return nil
     }
     var sink = try ExtractionSink(plan, folder: folder)
     var progress = ProgressState(plan)
-    let ranks = try job.run(on: world) { unit, bytes in
-      try sink.collect(plan.units[unit], try ExtractionResult(decoding: bytes))
+    let ranks = try runUnits(on: world) { unit, result in
+      try sink.collect(plan.units[unit], result)
       progress.finish(unit: unit, of: plan)
       onProgress(progress)
     }
     return try sink.finish(ranks: ranks, version: versionText) { secondsNow() - start }
+  }
+
+  /// Collective: does all units, by ranks and teams or by all ranks together as the method has it.
+  private func runUnits(on world: borrowing Communicator, collect: (Int, ExtractionResult) throws -> Void)
+    throws
+    -> [RankStatistics]
+  {
+    guard plan.request.method == .auto || plan.request.method.truncated != nil else {
+      return try CollectiveWork(plan).run(on: world, collect: collect)
+    }
+    let work = ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount)
+    let teams = try plan.teams(for: resources)
+    return try DistributedJob(work, unitCount: plan.units.count, teams: teams).run(on: world) { unit, bytes in
+      try collect(unit, try ExtractionResult(decoding: bytes))
+    }
   }
 }
 

@@ -62,7 +62,9 @@ public struct ExtractionPlan: Sendable, Codable {
     let sizes = Dictionary(uniqueKeysWithValues: teams.map { ($0.unit, $0.ranks.count) })
     var shares: [Int] = []
     for (number, unit) in units.enumerated() {
-      if case .decompose(let module) = unit { shares.append(costs[module].matrixBytes / (sizes[number] ?? 1)) }
+      if case .decompose(let module) = unit {
+        shares.append(costs[module].matrixBytes / (sizes[number] ?? 1))
+      }
     }
     let largest = shares.sorted(by: >).prefix(2).reduce(0, +)
     return ModuleCost.processBytes + largest + (costs.map(\.workspaceBytes).max() ?? 0)
@@ -71,7 +73,8 @@ public struct ExtractionPlan: Sendable, Codable {
   /// The stream that a module's random start is drawn from: the same on whichever rank.
   public func svdOptions(forModule index: Int) -> TruncatedSVD.Options {
     TruncatedSVD.Options(
-      rank: layout.modules[index].largestRank, tolerance: request.tolerance, method: costs[index].method,
+      rank: layout.modules[index].largestRank, tolerance: request.tolerance,
+      method: costs[index].method.truncated ?? .gram,
       random: CounterRandom(seed: request.seed, name: modules[index].name))
   }
 }

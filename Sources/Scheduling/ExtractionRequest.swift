@@ -15,7 +15,7 @@ public struct ExtractionRequest: Sendable, Codable {
   /// Relative loss of captured energy at which an iteration may stop.
   public var tolerance: Double
   /// The decomposition.
-  public var method: TruncatedSVD.Method
+  public var method: DecompositionMethod
   /// The seed of every random start.
   public var seed: UInt64
   /// Which modules.
@@ -50,7 +50,7 @@ public struct ExtractionRequest: Sendable, Codable {
   /// - Throws: `RequestError` for numbers out of their range.
   public init(
     basePath: String, tunedPath: String, baseName: String, rank: RankRule, tolerance: Double,
-    method: TruncatedSVD.Method, seed: UInt64, selection: ModuleSelection.Options, factorType: FactorType?,
+    method: DecompositionMethod, seed: UInt64, selection: ModuleSelection.Options, factorType: FactorType?,
     acceptsMixedTypes: Bool, savesNorms: Bool, savesBias: Bool
   ) throws {
     switch rank {

@@ -4,7 +4,7 @@ internal import WeightSources
 /// What one module takes: the price by which the plan orders and divides the work.
 public struct ModuleCost: Sendable, Codable, Equatable {
   /// The method that will run.
-  public var method: TruncatedSVD.Method
+  public var method: DecompositionMethod
   /// Floating-point operations, double-precision ones counted twice.
   public var operations: Double
   /// Bytes to read from both checkpoints.
@@ -21,15 +21,17 @@ public struct ModuleCost: Sendable, Codable, Equatable {
 
   /// The price of decomposing one module.
   ///
-  /// Krylov is priced at five steps and one product each for the triplets and for the residual; what it
-  /// really takes depends on the spectrum.
-  public init(rows: Int, columns: Int, rank: Int, method: TruncatedSVD.Method, byteCount: Int) {
-    let chosen = method == .auto ? TruncatedSVD.Method.cheapest(for: (rows, columns), rank: rank) : method
+  /// Krylov is priced at the steps that a fine-tune's difference takes as a rule and one product each for the
+  /// triplets and for the residual; what it really takes depends on the spectrum.
+  public init(rows: Int, columns: Int, rank: Int, method: DecompositionMethod, byteCount: Int) {
+    let chosen =
+      method == .auto
+      ? DecompositionMethod(TruncatedSVD.Method.cheapest(for: (rows, columns), rank: rank)) : method
     let short = Double(min(rows, columns))
     let long = Double(max(rows, columns))
     let product = 2 * short * long * Double(rank)
     let block = Double(TruncatedSVD.blockLength(rank: rank))
-    let steps = Double(Self.expectedSteps)
+    let steps = Double(TruncatedSVD.expectedSteps(rank: rank))
     switch chosen {
     case .krylov, .auto:
       let basis = min(short, steps * block)
@@ -38,7 +40,11 @@ public struct ModuleCost: Sendable, Codable, Equatable {
     case .gram:
       operations = 2 * (long * short * short + 9 * short * short * short) + 2 * product
       workspaceBytes = Int(8 * short * short * 8)
-    case .dense:
+    case .exact:
+      // Without the symmetry of the Gram matrix, whose panels are whole columns.
+      operations = 2 * (1.5 * long * short * short + 9 * short * short * short) + 2 * product
+      workspaceBytes = Int(4 * short * short * 8)
+    case .dense, .scalapack:
       operations = 8 * long * short * short + 22 * short * short * short
       workspaceBytes = Int(2 * long * short * 4 + 6 * short * short * 4)
     }
@@ -47,14 +53,12 @@ public struct ModuleCost: Sendable, Codable, Equatable {
     matrixBytes = rows * columns * 4
     // Factors in single precision, rounded and encoded, and the panels of products and reads.
     workspaceBytes += rank * (rows + columns) * 16 + (24 << 20)
-    largestTeam = chosen == .dense ? 1 : LongSideUnits(rows: rows, columns: columns).count
+    largestTeam = [.krylov, .gram].contains(chosen) ? LongSideUnits(rows: rows, columns: columns).count : 1
     shortLength = min(rows, columns)
     longLength = max(rows, columns)
     self.rank = rank
   }
 
-  /// Steps of a Krylov iteration on a fine-tune's difference, as a rule.
-  private static let expectedSteps = 5
   /// Memory of the process itself, libraries and message buffers included.
   static let processBytes = 120 << 20
 
@@ -66,7 +70,7 @@ public struct ModuleCost: Sendable, Codable, Equatable {
   /// Bytes that each of a team's ranks sends: a block of the shorter side a step, or the Gram matrix, and at the
   /// end the vectors of the longer side and four matrices of the rank's order.
   public func exchangedBytes(sharedBy ranks: Int) -> Int {
-    exchangedBytes(sharedBy: ranks, steps: Self.expectedSteps)
+    exchangedBytes(sharedBy: ranks, steps: TruncatedSVD.expectedSteps(rank: rank))
   }
 
   /// The same for a known number of Krylov steps.
@@ -82,7 +86,7 @@ public struct ModuleCost: Sendable, Codable, Equatable {
   /// Messages that each of a team's ranks waits for.
   func exchangeCount(sharedBy ranks: Int) -> Int {
     guard ranks > 1 else { return 0 }
-    let sums = (method == .gram ? 1 : Self.expectedSteps) + 6
+    let sums = (method == .gram ? 1 : TruncatedSVD.expectedSteps(rank: rank)) + 6
     return sums * 2 * ranks.trailingZeroBitCount
   }
 }

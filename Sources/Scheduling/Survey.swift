@@ -61,7 +61,8 @@ public struct Survey: Sendable, Codable {
     }
     guard world.rank == 0 else { return nil }
     return Survey(
-      plan, measures: measures, calibration: try Calibration(for: plan), teams: try plan.teams(for: resources),
+      plan, measures: measures, calibration: try Calibration(for: plan),
+      teams: try plan.teams(for: resources),
       rankCount: world.size)
   }
 

@@ -209,7 +209,8 @@ public final class DeltaReader {
     at index: Int
   ) throws {
     let width = location.elementType.bitWidth / 8
-    let part = UnsafeMutableRawBufferPointer(rebasing: buffer[index * width..<(index + elements.count) * width])
+    let part = UnsafeMutableRawBufferPointer(
+      rebasing: buffer[index * width..<(index + elements.count) * width])
     try open(location.filePath).file.read(
       into: part, at: location.offset + elements.lowerBound * width, of: location.name)
     bytesRead += part.count

@@ -16,7 +16,9 @@ import Testing
     "DistributedLinearAlgebra": ["MPI", "LinearAlgebra", "CScaLAPACK"],
     "WeightSources": ["Checkpoints", "LinearAlgebra", "CKernels"],
     "Adapters": ["Checkpoints", "LinearAlgebra", "WeightSources"],
-    "Scheduling": ["MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters"],
+    "Scheduling": [
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Adapters",
+    ],
     "unbraid": [
       "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "ArgumentParser",
     ],

@@ -82,7 +82,8 @@ private func decompose(
     let matrix = TestMatrices.noise(rows: shape.rows, columns: shape.columns)
     let alone = try decompose(matrix, members: 1, method: method)[0]
     for members in [2, 4] where LongSideUnits(rows: shape.rows, columns: shape.columns).count >= members {
-      #expect(try decompose(matrix, members: members, method: method) == Array(repeating: alone, count: members))
+      #expect(
+        try decompose(matrix, members: members, method: method) == Array(repeating: alone, count: members))
     }
     #expect(try decompose(matrix, members: 1, threads: 3, method: method)[0] == alone)
   }

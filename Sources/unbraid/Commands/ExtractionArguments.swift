@@ -44,9 +44,11 @@ struct ExtractionArguments: ParsableArguments {
       "How a module is decomposed.",
       discussion: """
         auto takes the cheaper of krylov (adaptive, stops by the tolerance) and gram (all eigenvalues of the
-        smaller Gram matrix); dense is LAPACK's full SVD.
+        smaller Gram matrix); dense is LAPACK's full SVD. exact is the exact SVD of one module after the other
+        over all ranks, for sides beyond a rank's memory; its last bits may differ between numbers of ranks.
+        scalapack is ScaLAPACK's own SVD (PSGESVD), for reference: far slower.
         """))
-  var method: TruncatedSVD.Method = .auto
+  var method: DecompositionMethod = .auto
 
   @Option(help: "Seed of every random start; equal seeds give equal files.")
   var seed: UInt64 = 0
@@ -98,5 +100,5 @@ struct ExtractionArguments: ParsableArguments {
   }
 }
 
-extension TruncatedSVD.Method: ExpressibleByArgument {}
+extension DecompositionMethod: ExpressibleByArgument {}
 extension FactorType: ExpressibleByArgument {}

@@ -35,7 +35,9 @@ struct ByteCount: ExpressibleByArgument {
   init?(argument: String) {
     let units: [Character: Double] = ["K": 0x1p10, "M": 0x1p20, "G": 0x1p30, "T": 0x1p40]
     let unit = argument.uppercased().last.flatMap { units[$0] }
-    guard let number = Double(unit == nil ? argument : String(argument.dropLast())), number > 0 else { return nil }
+    guard let number = Double(unit == nil ? argument : String(argument.dropLast())), number > 0 else {
+      return nil
+    }
     let bytes = number * (unit ?? 1)
     guard bytes < 0x1p60 else { return nil }
     count = Int(bytes)

@@ -1,0 +1,170 @@
+internal import Adapters
+internal import DistributedLinearAlgebra
+internal import Foundation
+internal import LinearAlgebra
+internal import MPI
+internal import WeightSources
+
+/// An extraction by a method that takes all ranks for one module: one module after the other, in the plan's order.
+struct CollectiveWork {
+  private let plan: ExtractionPlan
+
+  init(_ plan: ExtractionPlan) { self.plan = plan }
+
+  /// Collective: does every unit and hands its result to rank 0.
+  ///
+  /// - Returns: The statistics of every rank, on rank 0 alone.
+  /// - Throws: On any rank, its own error or one that all ranks throw.
+  func run(on world: borrowing Communicator, collect: (Int, ExtractionResult) throws -> Void) throws
+    -> [RankStatistics]
+  {
+    let start = secondsNow()
+    let reader = DeltaReader()
+    var times = PipelineTimes()
+    for (number, unit) in plan.units.enumerated() {
+      switch unit {
+      case .measure(let index):
+        // One reader is enough: measuring takes no time beside an exact SVD.
+        if world.rank == 0 { try collect(number, .measured(reader.measure(plan.leftOut[index].pair))) }
+      case .decompose(let index):
+        let result = try decompose(index, reader, &times, world)
+        if world.rank == 0 { try collect(number, result) }
+      }
+      times.unitCount += 1
+    }
+    let own = RankStatistics(mpiRank: world.rank, times: times, traffic: ExchangeTraffic(), since: start)
+    return try world.allGather(Array(JSONEncoder().encode(own))).map {
+      try JSONDecoder().decode(RankStatistics.self, from: Data($0))
+    }
+  }
+
+  private func decompose(
+    _ index: Int, _ reader: DeltaReader, _ times: inout PipelineTimes, _ world: borrowing Communicator
+  ) throws -> ExtractionResult {
+    let shape = plan.modules[index].pair.shape
+    let units = LongSideUnits(rows: shape[0], columns: shape[1])
+    // Units are dealt to a power of two of ranks; further ones take part with nothing of the long side.
+    var holderCount = 1
+    while 2 * holderCount <= min(world.size, units.count) { holderCount *= 2 }
+    let readStart = secondsNow()
+    let slab: Slab
+    if world.rank < holderCount {
+      let share = LongSideShare(
+        rows: shape[0], columns: shape[1], group: Place(memberCount: holderCount, memberIndex: world.rank))
+      slab = Slab(try reader.readDelta(plan.modules[index].pair, share: share), range: share.localRange)
+    } else {
+      slab = Slab(emptyFor: units)
+    }
+    let readSeconds = secondsNow() - readStart
+    let start = secondsNow()
+    let rank = plan.layout.modules[index].largestRank
+    let energy = try world.allReduce([slab.energy], .sum)[0]
+    let svd = try svd(of: slab, units, rank: rank, energy: energy, index, world)
+    var factors: LoRAFactors?
+    if svd.rank > 0 {
+      let module = plan.layout.modules[index]
+      factors = try LoRAFactors(
+        svd, layout: module.layout, factorType: plan.layout.factorType, module: plan.modules[index].name
+      ) { left, right in
+        try world.allReduce([slab.residual(minus: left, times: right, isWide: units.isWide)], .sum)[0]
+      }
+    }
+    times.reading += readSeconds
+    times.computing += secondsNow() - start
+    let record = ModuleRecord(
+      module: plan.modules[index], requestedRank: rank, report: svd.report, singularValues: svd.s,
+      writtenResidual: (factors?.residualEnergy ?? energy).squareRoot(), seconds: secondsNow() - start,
+      readSeconds: readSeconds, mpiRank: 0, rankCount: world.size, method: plan.costs[index].method)
+    return .decomposed(record, factors)
+  }
+
+  private func svd(
+    of slab: Slab, _ units: LongSideUnits, rank: Int, energy: Double, _ index: Int,
+    _ world: borrowing Communicator
+  ) throws -> TruncatedSVD {
+    let shape = plan.modules[index].pair.shape
+    guard energy > 0 else { return TruncatedSVD(zeroOfRows: shape[0], columns: shape[1]) }
+    let isWide = units.isWide
+    let values: [Double]
+    let kept: Int
+    let long: Matrix<Float>
+    let short: Matrix<Float>
+    if plan.costs[index].method == .scalapack {
+      let reference = try ReferenceSVD(of: try gathered(slab, units, world), over: world)
+      values = reference.values
+      kept = min(rank, values.prefix { $0 > DistributedSVD.rankThreshold * values[0] }.count)
+      long = isWide ? reference.rightRows.firstRows(kept) : reference.leftRows.firstRows(kept)
+      short = isWide ? reference.leftRows.firstRows(kept) : reference.rightRows.firstRows(kept)
+    } else {
+      let random = CounterRandom(seed: plan.request.seed, name: plan.modules[index].name)
+      let exact = try DistributedSVD(
+        slab: slab.matrix, isWide: isWide, options: .init(rank: rank, random: random), over: world)
+      values = exact.values
+      kept = exact.rank
+      long = Matrix(repeating: 0, rows: kept, columns: units.longLength)
+      long.view.columns(slab.range).copy(from: exact.longRows.view)
+      try world.allReduce(inPlace: long.view.elements, .sum)
+      short = exact.shortRows.firstRows(kept)
+    }
+    return TruncatedSVD(
+      exactU: isWide ? short.transposed() : long.transposed(), s: Array(values.prefix(kept)),
+      vh: isWide ? long : short, energy: energy,
+      optimum: values.prefix(rank).reversed().reduce(0) { $0 + $1 * $1 })
+  }
+
+  /// The whole matrix on every rank, which the reference alone needs.
+  private func gathered(_ slab: Slab, _ units: LongSideUnits, _ world: borrowing Communicator) throws
+    -> Matrix<Float>
+  {
+    let (rows, columns) =
+      units.isWide ? (units.shortLength, units.longLength) : (units.longLength, units.shortLength)
+    let whole = Matrix<Float>(repeating: 0, rows: rows, columns: columns)
+    (units.isWide ? whole.view.columns(slab.range) : whole.view.rows(slab.range)).copy(from: slab.matrix.view)
+    try world.allReduce(inPlace: whole.view.elements, .sum)
+    return whole
+  }
+}
+
+/// This rank's part of a difference, along the longer side.
+private final class Slab {
+  let matrix: Matrix<Float>
+  let range: Range<Int>
+  let energy: Double
+
+  init(_ delta: consuming Delta, range: Range<Int>) {
+    energy = delta.unitEnergies.reduce(0, +)
+    matrix = delta.takeMatrix()
+    self.range = range
+  }
+
+  init(emptyFor units: LongSideUnits) {
+    matrix = Matrix(
+      uninitializedRows: units.isWide ? units.shortLength : 0, columns: units.isWide ? 0 : units.shortLength)
+    range = units.longLength..<units.longLength
+    energy = 0
+  }
+
+  /// ‖Δ − L·R‖_F² of this part, for whole factors.
+  func residual(minus left: borrowing Matrix<Float>, times right: borrowing Matrix<Float>, isWide: Bool)
+    -> Double
+  {
+    guard !range.isEmpty else { return 0 }
+    let part = Matrix<Float>(
+      uninitializedRows: isWide ? right.rowCount : range.count,
+      columns: isWide ? range.count : left.columnCount)
+    part.view.copy(from: isWide ? right.view.columns(range) : left.view.rows(range))
+    return isWide
+      ? residualSumOfSquares(of: matrix, minus: left, times: part)
+      : residualSumOfSquares(of: matrix, minus: part, times: right)
+  }
+}
+
+/// A place among the ranks that hold a matrix; sums over them go through collectives instead.
+private struct Place: ReductionGroup {
+  let memberCount: Int
+  let memberIndex: Int
+
+  func exchange(_ bytes: [UInt8], with member: Int) -> [UInt8] {
+    preconditionFailure("ranks that work on everything together exchange nothing by pairs")
+  }
+}
