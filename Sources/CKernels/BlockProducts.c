@@ -42,11 +42,19 @@ enum { product_columns = 512 };
 #define TILE_VECTORS 4
 #include "BlockProductsTemplate.h"
 
+int ckernels_has_avx512(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl");
+#else
+  return 0;
+#endif
+}
+
 #if defined(__x86_64__)
 #define DISPATCH(name, ...)                                                                                  \
   do {                                                                                                       \
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&                           \
-        __builtin_cpu_supports("avx512vl"))                                                                  \
+    if (ckernels_has_avx512())                                                                               \
       name##_avx512(__VA_ARGS__);                                                                            \
     else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))                                \
       name##_avx2(__VA_ARGS__);                                                                              \

@@ -36,6 +36,7 @@ static inline uint32_t float_to_bits(float value) {
   return bits;
 }
 
+MULTIVERSION
 static void widen_bf16(const uint16_t *source, float *destination, size_t count) {
   for (size_t i = 0; i < count; i++) destination[i] = bits_to_float((uint32_t)source[i] << 16);
 }
@@ -142,6 +143,13 @@ static void difference_in_double(const void *base, ckernels_element base_type, c
   for (size_t i = 0; i < count; i++) destination[i] = (float)(t[i] - b[i]);
 }
 
+// The usual pair, in one pass; subtracted as floats like every other.
+MULTIVERSION
+static void difference_of_bf16(const uint16_t *base, const uint16_t *tuned, float *destination, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    destination[i] = bits_to_float((uint32_t)tuned[i] << 16) - bits_to_float((uint32_t)base[i] << 16);
+}
+
 static void difference_in_float(const void *base, ckernels_element base_type, const void *tuned,
                                 ckernels_element tuned_type, float *destination, size_t count) {
   float b[chunk_length];
@@ -153,6 +161,10 @@ static void difference_in_float(const void *base, ckernels_element base_type, co
 void ckernels_difference(const void *base, ckernels_element base_type, const void *tuned,
                          ckernels_element tuned_type, float *destination, size_t count) {
   const int needs_double = base_type == ckernels_f64 || tuned_type == ckernels_f64;
+  if (base_type == ckernels_bf16 && tuned_type == ckernels_bf16) {
+    difference_of_bf16(base, tuned, destination, count);
+    return;
+  }
   const size_t base_size = ckernels_element_size(base_type), tuned_size = ckernels_element_size(tuned_type);
   for (size_t first = 0; first < count; first += chunk_length) {
     const size_t length = count - first < chunk_length ? count - first : chunk_length;
@@ -164,6 +176,7 @@ void ckernels_difference(const void *base, ckernels_element base_type, const voi
   }
 }
 
+MULTIVERSION
 static void narrow_bf16(const float *source, uint16_t *destination, size_t count) {
   for (size_t i = 0; i < count; i++) {
     const uint32_t bits = float_to_bits(source[i]);

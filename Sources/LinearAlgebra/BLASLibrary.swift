@@ -1,4 +1,6 @@
+internal import CKernels
 internal import COpenBLAS
+internal import Glibc
 
 /// The BLAS this process runs on, for logs and reports.
 public enum BLASLibrary {
@@ -10,6 +12,37 @@ public enum BLASLibrary {
   /// The processor kind whose kernels OpenBLAS chose, such as `Cooperlake`.
   public static var coreName: String {
     openblas_get_corename().map { String(cString: $0) } ?? "unknown"
+  }
+
+  /// What a person should know about the library before a long run; nothing, as a rule.
+  ///
+  /// A core type forced by `OPENBLAS_CORETYPE`, or taken by an OpenBLAS that does not know the processor, can halve
+  /// the speed. Functions that a program finds under the names of BLAS and LAPACK come from whatever the system's
+  /// alternatives select, and the reference libraries are ten times slower.
+  public static var notices: [String] {
+    coreNotice(forced: getenv("OPENBLAS_CORETYPE").map { String(cString: $0) }, chosen: coreName)
+      + libraryNotices()
+  }
+
+  /// The notice about kernels slower than the processor has.
+  static func coreNotice(forced: String?, chosen: String, hasAVX512: Bool = ckernels_has_avx512() != 0)
+    -> [String]
+  {
+    let wide: Set = ["SkylakeX", "Cooperlake", "SapphireRapids", "Zen4"]
+    guard hasAVX512, !wide.contains(chosen) else { return [] }
+    return [
+      "OpenBLAS uses its \(chosen) kernels although this processor has AVX-512"
+        + (forced.map { "; unset OPENBLAS_CORETYPE (now '\($0)')" }
+          ?? "; OPENBLAS_CORETYPE=SkylakeX may be faster")
+    ]
+  }
+
+  private static func libraryNotices() -> [String] {
+    [("dgemm_", "BLAS"), ("dsyevd_", "LAPACK")].compactMap { symbol, name -> String? in
+      guard let path = ckernels_library_of(symbol).map({ String(cString: $0) }) else { return nil }
+      return path.contains("openblas")
+        ? nil : "\(name) comes from \(path), not from OpenBLAS; select OpenBLAS with update-alternatives"
+    }
   }
 
   /// Threads a BLAS call may use.

@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// A dense matrix that owns its memory, row-major and contiguous, as weights lie in their files.
 ///
 /// Row-major throughout, so that nothing between a safetensors file and the BLAS is ever transposed; a set of
@@ -12,22 +10,37 @@ public struct Matrix<Element: BitwiseCopyable & Sendable>: ~Copyable, @unchecked
   /// The number of columns, which is also the distance between rows.
   public let columnCount: Int
   private let base: UnsafeMutablePointer<Element>
-
-  private static var hugePage: Int { 2 << 20 }
+  /// The memory, if it goes back to where the next large matrix finds it.
+  private let recycled: RecycledMemory.Block?
 
   /// Allocates a matrix whose elements the caller must write before reading.
   ///
   /// Untouched pages take no memory, so a generous capacity costs nothing until it is used.
   public init(uninitializedRows rowCount: Int, columns columnCount: Int) {
+    self.init(rowCount, columnCount, isRecycled: false)
+  }
+
+  /// The same in memory that an earlier matrix made this way has left, if that was large enough.
+  ///
+  /// For the matrices that a job takes one after the other.
+  public init(recycledRows rowCount: Int, columns columnCount: Int) {
+    self.init(rowCount, columnCount, isRecycled: true)
+  }
+
+  private init(_ rowCount: Int, _ columnCount: Int, isRecycled: Bool) {
     precondition(rowCount >= 0 && columnCount >= 0, "a matrix has no negative dimension")
     self.rowCount = rowCount
     self.columnCount = columnCount
-    let bytes = max(1, rowCount * columnCount * MemoryLayout<Element>.stride)
-    let isLarge = bytes >= 2 * Self.hugePage
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: isLarge ? Self.hugePage : 64)
-    // Products that walk down columns were a tenth faster with huge pages; a system without them says no.
-    if isLarge { madvise(raw, bytes, MADV_HUGEPAGE) }
-    base = raw.bindMemory(to: Element.self, capacity: max(1, rowCount * columnCount))
+    let count = max(1, rowCount * columnCount)
+    let byteCount = count * MemoryLayout<Element>.stride
+    let isLarge = byteCount >= 2 * hugePageByteCount
+    recycled = isLarge && isRecycled ? RecycledMemory.take(byteCount: byteCount) : nil
+    let start =
+      recycled?.start
+      ?? (isLarge
+        ? allocateLarge(byteCount: byteCount)
+        : UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64))
+    base = start.bindMemory(to: Element.self, capacity: count)
   }
 
   /// Allocates a matrix with every element equal.
@@ -45,7 +58,9 @@ public struct Matrix<Element: BitwiseCopyable & Sendable>: ~Copyable, @unchecked
     }
   }
 
-  deinit { base.deallocate() }
+  deinit {
+    if let recycled { RecycledMemory.give(recycled) } else { base.deallocate() }
+  }
 
   /// Rows and columns.
   public var shape: (rowCount: Int, columnCount: Int) { (rowCount, columnCount) }

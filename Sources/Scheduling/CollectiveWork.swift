@@ -32,7 +32,8 @@ struct CollectiveWork {
       }
       times.unitCount += 1
     }
-    let own = RankStatistics(mpiRank: world.rank, times: times, traffic: ExchangeTraffic(), since: start)
+    let own = RankStatistics(
+      mpiRank: world.rank, times: times, traffic: ExchangeTraffic(), threadCount: 1, since: start)
     return try world.allGather(Array(JSONEncoder().encode(own))).map {
       try JSONDecoder().decode(RankStatistics.self, from: Data($0))
     }

@@ -11,12 +11,16 @@ public struct DistributedJob<Work: UnitWork> {
   private let work: Work
   private let unitCount: Int
   private let teams: [Team]
+  private let threadCount: Int
 
   /// A job of units numbered from 0 in the order in which they are to be given out, some of them to teams.
-  public init(_ work: Work, unitCount: Int, teams: [Team] = []) {
+  ///
+  /// `threadCount` is what the work uses of this rank's processors, for the statistics.
+  public init(_ work: Work, unitCount: Int, teams: [Team] = [], threadCount: Int = 1) {
     self.work = work
     self.unitCount = unitCount
     self.teams = teams
+    self.threadCount = threadCount
   }
 
   /// Collective: does all the work.
@@ -30,7 +34,7 @@ public struct DistributedJob<Work: UnitWork> {
   public func run(on world: borrowing Communicator, collect: (Int, [UInt8]) throws -> Void) throws
     -> [RankStatistics]
   {
-    var rank = JobRank(work)
+    var rank = JobRank(work, threadCount: threadCount)
     let start = secondsNow()
     if world.rank == 0 {
       return try coordinate(world, &rank, start: start, collect)

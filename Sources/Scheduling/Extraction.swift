@@ -53,7 +53,9 @@ public struct Extraction {
     }
     let work = ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount)
     let teams = try plan.teams(for: resources)
-    return try DistributedJob(work, unitCount: plan.units.count, teams: teams).run(on: world) { unit, bytes in
+    let job = DistributedJob(
+      work, unitCount: plan.units.count, teams: teams, threadCount: resources.threadCount)
+    return try job.run(on: world) { unit, bytes in
       try collect(unit, try ExtractionResult(decoding: bytes))
     }
   }

@@ -3,6 +3,7 @@ internal import MPI
 /// One rank's part in a job: its pipeline, its messages on their way, and the patience of its main thread.
 struct JobRank<Work: UnitWork>: ~Copyable {
   var outbox = Outbox()
+  private let threadCount: Int
   private let pipeline: RankPipeline<Work>
   private let mailbox = ExchangeMailbox()
   private var pause = PollingPause()
@@ -10,7 +11,8 @@ struct JobRank<Work: UnitWork>: ~Copyable {
   private var teamUnits: Set<Int> = []
 
   /// Starts the rank's threads.
-  init(_ work: Work) {
+  init(_ work: Work, threadCount: Int) {
+    self.threadCount = threadCount
     pipeline = RankPipeline(work)
     pipeline.start()
   }
@@ -52,6 +54,8 @@ struct JobRank<Work: UnitWork>: ~Copyable {
 
   /// Ends the threads and tells how they spent their time.
   func close(mpiRank: Int, since start: Double) -> RankStatistics {
-    RankStatistics(mpiRank: mpiRank, times: pipeline.close(), traffic: mailbox.total, since: start)
+    RankStatistics(
+      mpiRank: mpiRank, times: pipeline.close(), traffic: mailbox.total, threadCount: threadCount,
+      since: start)
   }
 }

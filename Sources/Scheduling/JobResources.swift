@@ -1,4 +1,5 @@
 internal import Foundation
+internal import LinearAlgebra
 public import MPI
 
 /// What a job may take of its machines.
@@ -9,6 +10,8 @@ public struct JobResources: Sendable {
   public let threadCount: Int
   /// Bytes of memory that a rank may use, the least of all ranks.
   public let memoryPerRank: Int
+  /// What a person should know about the machines before a long run; one sentence for all ranks it is true of.
+  public let notices: [String]
 
   /// Collective: takes what was asked for, or an even share of each machine among its ranks.
   ///
@@ -27,7 +30,35 @@ public struct JobResources: Sendable {
     threadCount = threads ?? max(1, processors / neighbourCount)
     let available = memory ?? availableMemory() * 9 / 10 / neighbourCount
     memoryPerRank = Int(try world.allReduce([Double(available)], .min)[0])
+    notices = try libraryNotices(on: world)
   }
+}
+
+/// Collective: what is odd about the ranks' BLAS libraries, with the machines it was seen on.
+private func libraryNotices(on world: borrowing Communicator) throws -> [String] {
+  let own = LibraryState(
+    host: Runtime.processorName, kernels: BLASLibrary.coreName, notices: BLASLibrary.notices)
+  let states = try world.allGather(Array(JSONEncoder().encode(own))).map {
+    try JSONDecoder().decode(LibraryState.self, from: Data($0))
+  }
+  var hosts: [String: Set<String>] = [:]
+  for state in states { for notice in state.notices { hosts[notice, default: []].insert(state.host) } }
+  var sentences = hosts.sorted { $0.key < $1.key }.map { notice, hosts in
+    "\(hosts.sorted().joined(separator: ", ")): \(notice)"
+  }
+  let kernels = Set(states.map(\.kernels)).sorted()
+  if kernels.count > 1 {
+    sentences.append(
+      "the ranks' BLAS libraries use different kernels (\(kernels.joined(separator: ", "))); the last bits of the "
+        + "result depend on which rank does what")
+  }
+  return sentences
+}
+
+private struct LibraryState: Codable {
+  var host: String
+  var kernels: String
+  var notices: [String]
 }
 
 /// Bytes that new processes may take on this machine, or within its control group if that is less.

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import LinearAlgebra
 internal import MPI
 
 /// How one rank spent a job.
@@ -7,7 +8,11 @@ public struct RankStatistics: Sendable, Codable {
   public let mpiRank: Int
   /// Its machine.
   public let host: String
-  /// Units it did.
+  /// The kernels that its BLAS chose; results are the same bits only where these are.
+  public let kernels: String
+  /// Threads for its products.
+  public let threadCount: Int
+  /// Units it did, its parts of teams' units included.
   public let unitCount: Int
   /// Seconds of computing.
   public let computingSeconds: Double
@@ -22,9 +27,11 @@ public struct RankStatistics: Sendable, Codable {
   /// Largest resident memory of the process so far, in bytes.
   public let peakMemoryBytes: Int
 
-  init(mpiRank: Int, times: PipelineTimes, traffic: ExchangeTraffic, since start: Double) {
+  init(mpiRank: Int, times: PipelineTimes, traffic: ExchangeTraffic, threadCount: Int, since start: Double) {
     self.mpiRank = mpiRank
     host = Runtime.processorName
+    kernels = BLASLibrary.coreName
+    self.threadCount = threadCount
     unitCount = times.unitCount
     computingSeconds = times.computing
     readingSeconds = times.reading

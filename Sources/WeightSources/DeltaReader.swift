@@ -18,8 +18,13 @@ public final class DeltaReader {
     init(path: String) throws { file = try RandomAccessFile(path: path) }
   }
 
+  /// One for each side, kept from tensor to tensor.
+  private var buffers: [UnsafeMutableRawBufferPointer] = []
+
   /// A reader with no file open yet.
   public init() {}
+
+  deinit { for buffer in buffers { buffer.deallocate() } }
 
   /// The difference of a pair of matrices as rows × columns, or of vectors as one row, and its energy.
   ///
@@ -33,14 +38,13 @@ public final class DeltaReader {
     precondition((1...2).contains(pair.shape.count), "a delta is a matrix or a vector")
     let shape = (rows: pair.shape.count == 2 ? pair.shape[0] : 1, columns: pair.shape.last ?? 0)
     let share = share ?? LongSideShare(rows: shape.rows, columns: shape.columns)
-    var matrix = Matrix<Float>(uninitializedRows: share.localRowCount, columns: share.localColumnCount)
+    var matrix = Matrix<Float>(recycledRows: share.localRowCount, columns: share.localColumnCount)
     var unitEnergies = [Double](repeating: 0, count: share.localUnits.count)
     try matrix.withMutableElements { elements in
       guard var target = elements.baseAddress else { return }
       try forEachBlock(of: pair, share: share) { block, base, tuned in
         let count = block.rows.count * block.columns.count
-        subtract(base, from: tuned, pair, into: target, count: count)
-        let sums = energies(of: block, target, share: share)
+        let sums = subtract(base, from: tuned, pair, block, into: target, share: share)
         guard sums.values.allSatisfy(\.isFinite) else {
           throw firstNotFinite(
             pair, in: block, target, columnCount: shape.columns, base: base, tuned: tuned)
@@ -58,16 +62,20 @@ public final class DeltaReader {
     let scratch = UnsafeMutablePointer<Float>.allocate(capacity: Self.blockBytes)
     defer { scratch.deallocate() }
     try forEachRun(of: pair) { range, base, tuned in
-      subtract(base, from: tuned, pair, into: scratch, count: range.count)
-      let sum = ckernels_sum_of_squares(scratch, range.count)
+      var sum = 0.0
+      forEachStretch(of: range.count) { stretch in
+        let target = scratch + stretch.lowerBound
+        subtract(base, from: tuned, pair, stretch, into: target)
+        sum += ckernels_sum_of_squares(target, stretch.count)
+        measure.largest = max(measure.largest, Double(ckernels_greatest_magnitude(target, stretch.count)))
+        let type = pair.base.elementType
+        ckernels_widen(base + stretch.lowerBound * type.bitWidth / 8, type.kernel, target, stretch.count)
+        measure.baseEnergy += ckernels_sum_of_squares(target, stretch.count)
+      }
       guard sum.isFinite else {
         throw notFinite(pair, at: range.lowerBound, count: range.count, base: base, tuned: tuned)
       }
       measure.energy += sum
-      let largest = ckernels_largest_magnitude(scratch, range.count)
-      if largest >= 0 { measure.largest = max(measure.largest, Double(abs(scratch[largest]))) }
-      ckernels_widen(base, pair.base.elementType.kernel, scratch, range.count)
-      measure.baseEnergy += ckernels_sum_of_squares(scratch, range.count)
     }
     return measure
   }
@@ -121,23 +129,37 @@ public final class DeltaReader {
     }
   }
 
-  /// ‖·‖² of a block's part in each local unit: of its rows, or of ranges of its columns.
-  private func energies(
-    of block: Block, _ values: UnsafePointer<Float>, share: LongSideShare
+  /// Subtracts a block and sums ‖·‖² of its part in each local unit: of its rows, or of ranges of its columns.
+  private func subtract(
+    _ base: UnsafeRawPointer, from tuned: UnsafeRawPointer, _ pair: TensorPair, _ block: Block,
+    into values: UnsafeMutablePointer<Float>, share: LongSideShare
   ) -> (units: Range<Int>, values: [Double]) {
     if let unit = block.unit {
-      return (unit..<unit + 1, [ckernels_sum_of_squares(values, block.rows.count * block.columns.count)])
+      var sum = 0.0
+      forEachStretch(of: block.rows.count * block.columns.count) { stretch in
+        let target = values + stretch.lowerBound
+        subtract(base, from: tuned, pair, stretch, into: target)
+        sum += ckernels_sum_of_squares(target, stretch.count)
+      }
+      return (unit..<unit + 1, [sum])
     }
     var sums = [Double](repeating: 0, count: share.localUnits.count)
+    let ranges = share.localUnits.map { share.units.range(of: $0..<$0 + 1) }
     for row in 0..<block.rows.count {
-      let start = values + row * block.columns.count
-      for (index, unit) in share.localUnits.enumerated() {
-        let range = share.units.range(of: unit..<unit + 1)
+      let first = row * block.columns.count
+      subtract(base, from: tuned, pair, first..<first + block.columns.count, into: values + first)
+      for (index, range) in ranges.enumerated() {
         sums[index] += ckernels_sum_of_squares(
-          start + (range.lowerBound - block.columns.lowerBound), range.count)
+          values + first + (range.lowerBound - block.columns.lowerBound), range.count)
       }
     }
     return (0..<sums.count, sums)
+  }
+
+  /// Elements that stay in the second-level cache from one pass over them to the next.
+  private func forEachStretch(of count: Int, _ body: (Range<Int>) -> Void) {
+    let length = 1 << 15
+    for start in stride(from: 0, to: count, by: length) { body(start..<min(start + length, count)) }
   }
 
   /// The error for a block whose difference has a NaN or an infinity, with its place in the tensor.
@@ -161,13 +183,11 @@ public final class DeltaReader {
   private func withBuffers(
     byteCount: Int, _ body: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Void
   ) rethrows {
-    let base = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
-    let tuned = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
-    defer {
-      base.deallocate()
-      tuned.deallocate()
+    if buffers.isEmpty || buffers[0].count < byteCount {
+      for buffer in buffers { buffer.deallocate() }
+      buffers = (0..<2).map { _ in .allocate(byteCount: byteCount, alignment: 4096) }
     }
-    try body(base, tuned)
+    try body(buffers[0], buffers[1])
   }
 
   /// Reads a tensor of any shape block by block, element after element.
@@ -223,11 +243,14 @@ public final class DeltaReader {
     return open
   }
 
+  /// Subtracts some of a buffer's elements.
   private func subtract(
-    _ base: UnsafeRawPointer, from tuned: UnsafeRawPointer, _ pair: TensorPair,
-    into target: UnsafeMutablePointer<Float>, count: Int
+    _ base: UnsafeRawPointer, from tuned: UnsafeRawPointer, _ pair: TensorPair, _ elements: Range<Int>,
+    into target: UnsafeMutablePointer<Float>
   ) {
+    let (baseType, tunedType) = (pair.base.elementType, pair.tuned.elementType)
     ckernels_difference(
-      base, pair.base.elementType.kernel, tuned, pair.tuned.elementType.kernel, target, count)
+      base + elements.lowerBound * baseType.bitWidth / 8, baseType.kernel,
+      tuned + elements.lowerBound * tunedType.bitWidth / 8, tunedType.kernel, target, elements.count)
   }
 }

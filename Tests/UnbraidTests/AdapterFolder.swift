@@ -36,6 +36,7 @@ struct AdapterFolder {
       let seconds: Double
       let bytesRead: Int
       let mpiRank: Int
+      let rankCount: Int
     }
 
     struct LeftOut: Decodable {
@@ -53,6 +54,9 @@ struct AdapterFolder {
     struct Rank: Decodable {
       let mpiRank: Int
       let unitCount: Int
+      let threadCount: Int
+      let kernels: String
+      let exchangedBytes: Int
       let peakMemoryBytes: Int
     }
   }

@@ -18,8 +18,7 @@ extension UnbraidSuite {
         (["--frobnicate"], "Unknown option '--frobnicate'"),
         (
           ["--method", "power"],
-          "The value 'power' is invalid for '--method <method>'. Please provide one of 'auto', 'krylov', 'gram' "
-            + "or 'dense'."
+          "The value 'power' is invalid for '--method <method>'. Please provide one of the following:"
         ),
       ])
     func commandLine(options: [String], sentence: String) throws {

@@ -44,11 +44,20 @@ void ckernels_block_product(const float *a, size_t stride, size_t rows, size_t c
 void ckernels_add_transposed_product(const float *a, size_t stride, size_t rows, size_t columns, const float *y,
                                      size_t block, float *z, size_t z_stride);
 
+// The path of the library in which calls to a function of this name end; null if there is none.
+const char *ckernels_library_of(const char *symbol);
+
+// Whether the processor and the system have the AVX-512 that BLAS kernels use.
+int ckernels_has_avx512(void);
+
 // Sum of squares in double over 16 fixed lanes: the same value for the same elements on any machine.
 double ckernels_sum_of_squares(const float *source, size_t count);
 
 // Index of the first NaN or infinity, or -1.
 ptrdiff_t ckernels_first_nonfinite(const float *source, size_t count);
+
+// The largest magnitude of finite elements; 0 for count 0.
+float ckernels_greatest_magnitude(const float *source, size_t count);
 
 // Index of the element with the largest magnitude, the first of equals; -1 for count 0.
 ptrdiff_t ckernels_largest_magnitude(const float *source, size_t count);

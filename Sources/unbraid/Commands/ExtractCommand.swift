@@ -28,6 +28,9 @@ struct ExtractCommand: JobCommand {
     let request = try arguments.request()
     let plan = try sharedPlan(request, on: world)
     let resources = try resourceArguments.resources(on: world)
+    if world.rank == 0 {
+      for notice in resources.notices { Messages.printNotice("note: \(notice)") }
+    }
     let folder = world.rank == 0 ? try OutputFolder(path: output) : nil
     let progress = ProgressPrinter()
     let extraction = Extraction(plan, resources: resources, version: Unbraid.version)
