@@ -13,7 +13,7 @@ public import MPI
 ///    coefficients.
 ///
 /// What holds: U and V are orthonormal and ‖A − UΣVᵀ‖ is a small multiple of 6e-8·‖A‖, single precision's
-/// rounding. σᵢ is right to 1e-14·σ₁²/σᵢ or 2e-8·σ₁, whichever is less, so to single precision relative to
+/// rounding. σᵢ is right to 1e-14·σ₁²/σᵢ or 4e-8·σ₁, whichever is less, so to single precision relative to
 /// itself down to 1e-3·σ₁, and relative to σ₁ everywhere. Vectors of singular values that are close to each other
 /// or below 1e-6·σ₁ are known no better than single-precision entries determine them. The last bits may differ
 /// between numbers of ranks.

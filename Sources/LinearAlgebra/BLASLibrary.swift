@@ -25,7 +25,9 @@ public enum BLASLibrary {
   }
 
   /// The notice about kernels slower than the processor has.
-  static func coreNotice(forced: String?, chosen: String, hasAVX512: Bool = ckernels_has_avx512() != 0)
+  package static func coreNotice(
+    forced: String?, chosen: String, hasAVX512: Bool = ckernels_has_avx512() != 0
+  )
     -> [String]
   {
     let wide: Set = ["SkylakeX", "Cooperlake", "SapphireRapids", "Zen4"]

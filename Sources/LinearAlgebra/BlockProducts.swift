@@ -4,7 +4,7 @@ internal import CKernels
 let blockGranularity = 16
 
 /// Y ← A·X, or Y ← Y + A·X, for A m × n read where it lies, X n × b and Y m × b without gaps.
-func blockProduct(
+package func blockProduct(
   _ a: MatrixView<Float>, _ x: MatrixView<Float>, into y: MatrixView<Float>, accumulates: Bool = false
 ) {
   precondition(
@@ -16,7 +16,7 @@ func blockProduct(
 }
 
 /// Z ← Z + Yᵀ·A for A m × n read where it lies, Y m × b without gaps and Z b × n.
-func addTransposedProduct(_ a: MatrixView<Float>, _ y: MatrixView<Float>, into z: MatrixView<Float>) {
+package func addTransposedProduct(_ a: MatrixView<Float>, _ y: MatrixView<Float>, into z: MatrixView<Float>) {
   precondition(
     y.rowCount == a.rowCount && z.rowCount == y.columnCount && z.columnCount == a.columnCount
       && y.stride == y.columnCount && y.columnCount.isMultiple(of: blockGranularity),

@@ -10,15 +10,15 @@ internal import COpenBLAS
 /// twice (CholeskyQR2: Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA 44, 2015), with a projection
 /// against earlier vectors in between where there are any.
 package func orthonormalizeRows(_ block: MatrixView<Float>) -> [Int] {
-  orthonormalizeRows(block, gram: gramMatrix(block))
+  let factor = GramCholesky(gramMatrix(block))
+  orthonormalizeRows(block, by: factor)
+  return factor.dependentRows
 }
 
-/// The same for a part of the columns, with the Gram matrix of the whole rows.
-func orthonormalizeRows(_ block: MatrixView<Float>, gram: borrowing Matrix<Double>) -> [Int] {
-  let factor = GramCholesky(gram)
+/// The same for some of the columns, with the factor of the whole rows' Gram matrix.
+func orthonormalizeRows(_ block: MatrixView<Float>, by factor: borrowing GramCholesky) {
   for row in factor.dependentRows { block.rows(row..<row + 1).fill(0) }
   solveLowerTriangular(factor.lower.view, block)
-  return factor.dependentRows
 }
 
 /// Below this fraction of its own length, what is left of a row after projection is rounding noise.

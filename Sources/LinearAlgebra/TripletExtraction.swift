@@ -43,11 +43,17 @@ func extractTriplets(
     .prefix { $0 > numericalRankThreshold * energy.squareRoot() }
   let rotation = eigen.vectors.narrowed(rows: values.count)
   let shortRows = product(rotation, subspace.vectors)
-  let localRows = product(rotation, images)
+  let localRows = Matrix<Float>(uninitializedRows: values.count, columns: images.columnCount)
+  // Unit by unit: with some kernels of a BLAS the bits of a column depend on how many others there are.
+  matrix.share.forEachUnit { offsets in
+    multiply(rotation.view, images.view.columns(offsets), into: localRows.view.columns(offsets))
+  }
   for (row, value) in values.enumerated() { localRows.view.scaleRow(row, by: Float(1 / value)) }
   var rank = values.count
   for _ in 0..<2 {
-    rank = min(rank, orthonormalizeRows(localRows.view, gram: matrix.longGram(localRows.view)).first ?? rank)
+    let factor = GramCholesky(matrix.longGram(localRows.view))
+    rank = min(rank, factor.dependentRows.first ?? rank)
+    matrix.share.forEachUnit { offsets in orthonormalizeRows(localRows.view.columns(offsets), by: factor) }
   }
   let longRows = matrix.share.gathered(localRows.view.rows(0..<rank))
 

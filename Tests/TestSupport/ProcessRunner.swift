@@ -16,6 +16,14 @@ public struct ProcessResult: Sendable {
   public var outputLines: [String] {
     output.split(separator: "\n").map(String.init)
   }
+
+  /// The same result without some lines of standard error.
+  public func droppingErrorLines(where isDropped: (Substring) -> Bool) -> ProcessResult {
+    let lines = errorOutput.split(separator: "\n", omittingEmptySubsequences: false)
+    return ProcessResult(
+      status: status, output: output,
+      errorOutput: lines.filter { !isDropped($0) }.joined(separator: "\n"))
+  }
 }
 
 /// Runs programs as children of the test process.
