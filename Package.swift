@@ -69,7 +69,8 @@ let targets: [Target] = [
     name: "AdaptersTests",
     dependencies: ["Adapters", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
   .testTarget(
-    name: "SchedulingTests", dependencies: ["Scheduling", "Checkpoints", "WeightSources", "TestSupport"]),
+    name: "SchedulingTests",
+    dependencies: ["Scheduling", "LinearAlgebra", "Checkpoints", "WeightSources", "TestSupport"]),
   .testTarget(
     name: "UnbraidTests",
     dependencies: ["unbraid", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),

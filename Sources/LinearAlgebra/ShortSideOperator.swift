@@ -13,8 +13,8 @@ struct ShortSideOperator {
 
   /// Long indices of a panel, whose product with the block is used again while the panel is still in the cache.
   ///
-  /// Rows of a tall matrix are read from end to end; of a wide one, a kilobyte of each row at a time.
-  private var panelLength: Int { isWide ? 256 : 96 }
+  /// Rows of a tall matrix are read from end to end; of a wide one, two kilobytes of each row at a time.
+  private var panelLength: Int { isWide ? 512 : 96 }
 
   /// A matrix of which this rank holds a share, rows of a tall one or columns of a wide one.
   init(_ part: MatrixView<Float>, share: LongSideShare) {

@@ -9,16 +9,20 @@ public import MPI
 /// exchange partial sums through their main threads and go over to the common queue one by one.
 public struct DistributedJob<Work: UnitWork> {
   private let work: Work
-  private let unitCount: Int
+  private let costs: [Double]
   private let teams: [Team]
   private let threadCount: Int
 
-  /// A job of units numbered from 0 in the order in which they are to be given out, some of them to teams.
+  /// A job of units in the order in which they are to be given out, some of them to teams.
   ///
-  /// `threadCount` is what the work uses of this rank's processors, for the statistics.
-  public init(_ work: Work, unitCount: Int, teams: [Team] = [], threadCount: Int = 1) {
+  /// - Parameters:
+  ///   - work: What is done with a unit.
+  ///   - costs: What each unit takes, in any measure; there are as many units.
+  ///   - teams: The units that several ranks share.
+  ///   - threadCount: What the work uses of this rank's processors, for the statistics.
+  public init(_ work: Work, costs: [Double], teams: [Team] = [], threadCount: Int = 1) {
     self.work = work
-    self.unitCount = unitCount
+    self.costs = costs
     self.teams = teams
     self.threadCount = threadCount
   }
@@ -47,17 +51,9 @@ public struct DistributedJob<Work: UnitWork> {
     _ world: borrowing Communicator, _ own: inout JobRank<Work>, start: Double,
     _ collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
-    var dispatcher = Dispatcher(unitCount: unitCount, rankCount: world.size, teams: teams)
+    var dispatcher = Dispatcher(costs: costs, rankCount: world.size, teams: teams)
     while !dispatcher.isDone {
-      for rank in 0..<world.size {
-        while let team = dispatcher.next(for: rank) {
-          if rank == 0 {
-            own.submit(team, rank: 0)
-          } else {
-            own.outbox.add(try world.send(team.encoded, to: rank, tag: JobTag.unit))
-          }
-        }
-      }
+      try handOut(&dispatcher, &own, world)
       for outcome in own.takeOutcomes() {
         switch outcome {
         case .failed(let error): throw JobFailure(error, mpiRank: 0)
@@ -78,6 +74,25 @@ public struct DistributedJob<Work: UnitWork> {
       try own.progress(world)
     }
     return try dismissRanks(world, &own, start: start)
+  }
+
+  /// Gives each rank one unit after the other, in turns, as long as any should have one more.
+  private func handOut(
+    _ dispatcher: inout Dispatcher, _ own: inout JobRank<Work>, _ world: borrowing Communicator
+  ) throws {
+    var isAnyGiven = true
+    while isAnyGiven {
+      isAnyGiven = false
+      for rank in 0..<world.size {
+        guard let team = dispatcher.next(for: rank) else { continue }
+        isAnyGiven = true
+        if rank == 0 {
+          own.submit(team, rank: 0)
+        } else {
+          own.outbox.add(try world.send(team.encoded, to: rank, tag: JobTag.unit))
+        }
+      }
+    }
   }
 
   private func dismissRanks(

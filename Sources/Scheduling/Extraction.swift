@@ -54,7 +54,8 @@ public struct Extraction {
     let work = ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount)
     let teams = try plan.teams(for: resources)
     let job = DistributedJob(
-      work, unitCount: plan.units.count, teams: teams, threadCount: resources.threadCount)
+      work, costs: plan.units.map { plan.price(of: $0).operations }, teams: teams,
+      threadCount: resources.threadCount)
     return try job.run(on: world) { unit, bytes in
       try collect(unit, try ExtractionResult(decoding: bytes))
     }

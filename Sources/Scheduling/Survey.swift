@@ -52,7 +52,8 @@ public struct Survey: Sendable, Codable {
     var measures: [Int: DifferenceMeasure] = [:]
     var finishedCount = 0
     if !headersOnly {
-      _ = try DistributedJob(work, unitCount: work.pairs.count).run(on: world) { unit, bytes in
+      _ = try DistributedJob(work, costs: work.pairs.map { Double($0.byteCount) }).run(on: world) {
+        unit, bytes in
         // Nil for a tensor that holds no numbers.
         measures[unit] = try JSONDecoder().decode(DifferenceMeasure?.self, from: Data(bytes))
         finishedCount += 1

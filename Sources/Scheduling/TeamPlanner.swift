@@ -5,27 +5,33 @@ internal import LinearAlgebra
 /// A module gets the smallest team that holds it in memory and takes it no longer than an even share of all work
 /// (two-phase scheduling of moldable tasks, after Turek, Wolf and Yu, 1992); teams are then dealt out, the dearest
 /// first, to the neighbours that have least to do. The result of a module is the same for every team.
-struct TeamPlanner {
+package struct TeamPlanner {
   let rankCount: Int
   /// Bytes of memory that a rank may use.
   let memoryPerRank: Int
 
-  /// Rough figures of a core and a network: they decide who shares, not what comes out.
-  private static let operationsPerSecond = 1e11
-  private static let bytesPerSecond = 1e9
-  private static let exchangeSeconds = 1e-4
+  /// Speeds of a core and a network: they decide who shares, not what comes out.
+  package let model: ScalingModel
   /// Shorter modules are not worth an agreement between ranks.
   private static let shortestShared = 0.02
+
+  package init(rankCount: Int, memoryPerRank: Int, model: ScalingModel = .rough) {
+    self.rankCount = rankCount
+    self.memoryPerRank = memoryPerRank
+    self.model = model
+  }
 
   /// The teams for modules of these costs, whose units are numbered by `unitNumbers`.
   ///
   /// - Throws: `PlanError.outOfMemory` for a module that no team of these ranks can hold.
-  func teams(_ modules: [(name: String, cost: ModuleCost)], unitNumbers: [Int]) throws(PlanError) -> [Team] {
-    let share = modules.reduce(0) { $0 + seconds($1.cost, ranks: 1) } / Double(rankCount)
+  package func teams(_ modules: [(name: String, cost: ModuleCost)], unitNumbers: [Int]) throws(PlanError)
+    -> [Team]
+  {
+    let share = modules.reduce(0) { $0 + model.seconds($1.cost, ranks: 1) } / Double(rankCount)
     var wanted: [(unit: Int, size: Int, seconds: Double)] = []
     for (module, unit) in zip(modules, unitNumbers) {
       let size = max(try leastSize(toHold: module), leastSize(toEnd: module.cost, within: share))
-      if size > 1 { wanted.append((unit, size, seconds(module.cost, ranks: size))) }
+      if size > 1 { wanted.append((unit, size, model.seconds(module.cost, ranks: size))) }
     }
     return placed(wanted.sorted { $0.unit < $1.unit })
   }
@@ -44,17 +50,11 @@ struct TeamPlanner {
   }
 
   private func leastSize(toEnd cost: ModuleCost, within share: Double) -> Int {
-    let alone = seconds(cost, ranks: 1)
+    let alone = model.seconds(cost, ranks: 1)
     guard alone > share, alone > Self.shortestShared else { return 1 }
     let sizes = sizes(for: cost)
-    let fastest = sizes.min { seconds(cost, ranks: $0) < seconds(cost, ranks: $1) } ?? 1
-    return sizes.first { $0 <= fastest && seconds(cost, ranks: $0) <= share } ?? fastest
-  }
-
-  private func seconds(_ cost: ModuleCost, ranks: Int) -> Double {
-    cost.operations / Double(ranks) / Self.operationsPerSecond
-      + Double(cost.exchangedBytes(sharedBy: ranks)) / Self.bytesPerSecond
-      + Double(cost.exchangeCount(sharedBy: ranks)) * Self.exchangeSeconds
+    let fastest = sizes.min { model.seconds(cost, ranks: $0) < model.seconds(cost, ranks: $1) } ?? 1
+    return sizes.first { $0 <= fastest && model.seconds(cost, ranks: $0) <= share } ?? fastest
   }
 
   private func placed(_ wanted: [(unit: Int, size: Int, seconds: Double)]) -> [Team] {
