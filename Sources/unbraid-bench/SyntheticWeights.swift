@@ -37,17 +37,4 @@ struct SyntheticWeights {
     multiply(weighted.view, right.view, into: delta.view, beta: 1)
     return delta
   }
-
-  /// A matrix of this kind of spectrum.
-  func delta(_ spectrum: Spectrum, rows: Int, columns: Int) -> Matrix<Float> {
-    switch spectrum {
-    case .spikes: spikedDelta(rows: rows, columns: columns)
-    case .noise: noise(rows: rows, columns: columns, deviation: 2e-4, stream: 3)
-    }
-  }
-}
-
-/// The decay of singular values that a benchmark runs on.
-enum Spectrum: String, CaseIterable {
-  case spikes, noise
 }
