@@ -1,6 +1,10 @@
 /// X·Bᵀ·B for the l × s matrix B that A is from its shorter side: one step of the Krylov iteration, to be measured.
 ///
-/// - Parameter vectors: b × s; the result has the same shape.
+/// - Parameters:
+///   - matrix: A, m × n.
+///   - vectors: X, b × s.
+///   - threadCount: Threads for products over the longer side.
+/// - Returns: The images, b × s.
 package func krylovStep(
   of matrix: borrowing Matrix<Float>, on vectors: borrowing Matrix<Float>, threadCount: Int = 1
 ) -> Matrix<Float> {
