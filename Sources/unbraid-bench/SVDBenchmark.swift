@@ -70,6 +70,9 @@ struct SVDBenchmark: ParsableCommand {
     var times: [Double] = []
     var outcomes: [[Competitor.Outcome]] = compare.map { _ in [] }
     for run in 0..<max(1, runs) {
+      // After another program's turn caches and pages are cold, for which the others have a run of their own too.
+      let isPaired = file != nil && run <= compareRuns ?? runs
+      if isPaired { _ = try TruncatedSVD(of: &prescribed.matrix, share: share, options: options) }
       times.append(
         try elapsedSeconds {
           _ = try TruncatedSVD(of: &prescribed.matrix, share: share, options: options)
