@@ -19,7 +19,8 @@ struct ExactBenchmark: ParsableCommand {
   @Option(help: "Rows and columns of a square matrix.") var order = 2048
   @Option(help: "Rows of the matrix, instead of the order.") var rows: Int?
   @Option(help: "Columns of the matrix, instead of the order.") var columns: Int?
-  @Option(help: "Spectrum: spikes (48 over a bulk of noise) or noise.") var spectrum: Spectrum = .spikes
+  @Option(help: "Spectrum: power-0.3, power-0.5, spikes (48 over a bulk of noise) or noise.") var spectrum:
+    Spectrum = .spikes
   @Option(help: "Runs of the exact SVD; the median counts.") var runs = 1
   @Flag(help: "Run ScaLAPACK's psgesvd once on the same matrix.") var againstPsgesvd = false
 
@@ -41,11 +42,10 @@ struct ExactBenchmark: ParsableCommand {
     let rowCount = rows ?? order
     let columnCount = columns ?? order
     let isWide = columnCount > rowCount
-    let matrix = SyntheticWeights(seed: 0, name: "benchmark").delta(
-      spectrum, rows: rowCount, columns: columnCount)
+    let prescribed = try PrescribedMatrix(spectrum, rows: rowCount, columns: columnCount)
     let length = max(rowCount, columnCount)
     let part = length * world.rank / world.size..<length * (world.rank + 1) / world.size
-    let slab = copy(isWide ? matrix.view.columns(part) : matrix.view.rows(part))
+    let slab = copy(isWide ? prescribed.matrix.view.columns(part) : prescribed.matrix.view.rows(part))
     printOnFirst(
       machineLine()
         + "\ncase,rows,columns,ranks,seconds,residual_ratio,left_orthogonality_ratio,"
@@ -67,7 +67,7 @@ struct ExactBenchmark: ParsableCommand {
     guard againstPsgesvd else { return }
 
     let referenceStart = Date()
-    let reference = try ReferenceSVD(of: matrix, over: world)
+    let reference = try ReferenceSVD(of: prescribed.matrix, over: world)
     try world.barrier()
     let referenceSeconds = Date().timeIntervalSince(referenceStart)
     let long = (isWide ? reference.rightRows.view : reference.leftRows.view).columns(part)
@@ -108,3 +108,5 @@ struct ExactBenchmark: ParsableCommand {
     return result
   }
 }
+
+extension Spectrum: ExpressibleByArgument {}

@@ -8,5 +8,8 @@ struct UnbraidBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unbraid-bench",
     abstract: "Measures unbraid and makes model pairs to measure with.",
-    subcommands: [SVDBenchmark.self, ExactBenchmark.self, MakePair.self])
+    subcommands: [
+      SVDBenchmark.self, KernelBenchmark.self, ReadBenchmark.self, ExtractBenchmark.self, ExactBenchmark.self,
+      MakePair.self,
+    ])
 }

@@ -13,6 +13,9 @@ struct MakePair: ParsableCommand {
       Weights are normal with deviation 0.02; each difference is 48 spikes over a bulk of noise. Norms do not
       change. Llama-2-7B's shapes are --hidden 4096 --kv 4096 --ffn 11008 --layers 32 --vocab 32000.
 
+      One large matrix of Llama-2-70B's shape:
+        unbraid-bench make-pair pair --hidden 8192 --ffn 28672 --layers 1 --only gate_proj
+
       Example:  unbraid-bench make-pair pair --hidden 512 --ffn 1408 --layers 4
       """)
 
@@ -22,10 +25,14 @@ struct MakePair: ParsableCommand {
   @Option(help: "Hidden size of the feed-forward layers.") var ffn = 1408
   @Option(help: "Layers.") var layers = 4
   @Option(help: "Vocabulary.") var vocab = 2048
+  @Option(help: "Write only tensors whose name contains this; may be repeated.") var only: [String] = []
   @Option(help: "Seed of all weights.") var seed: UInt64 = 0
 
   func run() throws {
     let tensors = tensorShapes
+    guard !tensors.isEmpty else {
+      throw ValidationError("no tensor has a name with \(only.joined(separator: " or "))")
+    }
     var base = try ModelWriter(folder + "/base", tensors, configuration)
     var tuned = try ModelWriter(folder + "/tuned", tensors, configuration)
     for (name, shape) in tensors {
@@ -74,7 +81,7 @@ struct MakePair: ParsableCommand {
         (prefix + "post_attention_layernorm.weight", [hidden]),
       ]
     }
-    return tensors
+    return tensors.filter { tensor in only.isEmpty || only.contains { tensor.name.contains($0) } }
   }
 
   private var configuration: [String: Any] {
