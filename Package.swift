@@ -45,7 +45,7 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid-bench",
     dependencies: [
-      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "MPI",
+      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "MPI", "Scheduling",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 

@@ -80,6 +80,7 @@ struct ExtractBenchmark: ParsableCommand {
         "unbraid,\(count),\(state),\(time.columns),\(columns),"
           + "\((jobs.map(\.peakMemoryBytes).max() ?? 0) / 1_000_000),")
       medians.append(time.median)
+      if job.ranks.contains(where: { $0.exchangedBytes > 0 }) { printLine(job.trafficLine) }
     }
     for (other, seconds) in zip(compare, others) where !seconds.isEmpty {
       let time = Measurement(seconds: seconds)

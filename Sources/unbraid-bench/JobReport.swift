@@ -14,14 +14,21 @@ struct JobReport: Decodable {
     let requestedRank: Int
     let method: TruncatedSVD.Method
     let passes: Int
+    let rankCount: Int
   }
 
   struct Rank: Decodable {
     let peakMemoryBytes: Int
+    let computingSeconds: Double
+    let waitingSeconds: Double
+    let exchangedBytes: Int
+    let exchangeSeconds: Double
   }
 
-  init(adapter: String) throws {
-    let data = try Data(contentsOf: URL(fileURLWithPath: adapter + "/report.json"))
+  init(adapter: String) throws { try self.init(path: adapter + "/report.json") }
+
+  init(path: String) throws {
+    let data = try Data(contentsOf: URL(fileURLWithPath: path))
     self = try JSONDecoder().decode(Self.self, from: data)
   }
 

@@ -23,7 +23,8 @@ import Testing
       "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "ArgumentParser",
     ],
     "unbraid-bench": [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "ArgumentParser",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Scheduling",
+      "ArgumentParser",
     ],
   ]
 
