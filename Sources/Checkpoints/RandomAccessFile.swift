@@ -50,6 +50,12 @@ public struct RandomAccessFile: ~Copyable {
     }
   }
 
+  /// Asks the system to read a range that will be wanted soon; what lies beyond the file's end is ignored.
+  public func prefetch(_ range: Range<Int>) {
+    // Advice: where the system cannot take it, reading works as before.
+    _ = posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), Int32(POSIX_FADV_WILLNEED))
+  }
+
   /// The size now, which may no longer be the size it was opened with.
   private func currentSize() -> Int {
     var status = stat()

@@ -44,7 +44,7 @@ extension ExtractionPlan {
     ).sorted()
     biases = request.savesBias ? moduleBiases(selection.modules, pairing) : [:]
     notes = planNotes(pairing, selection, request, isHeadTied: configuration?.tiesWordEmbeddings ?? false)
-    units = orderedUnits(costs, leftOut: selection.leftOut)
+    units = orderedUnits(selection.modules, costs, leftOut: selection.leftOut)
   }
 }
 
@@ -122,12 +122,33 @@ private func planNotes(
   return notes
 }
 
-/// The dearest first, so that the last units are small; equal ones by name, so that the order never varies.
-private func orderedUnits(_ costs: [ModuleCost], leftOut: [ModuleSelection.LeftOut])
-  -> [ExtractionPlan.WorkUnit]
-{
-  let modules = costs.indices.sorted { (costs[$0].operations, $1) > (costs[$1].operations, $0) }
+/// The dearest first, so that the last units are small; equal ones as they lie in the files, for a file system that
+/// likes to be read from front to back.
+private func orderedUnits(
+  _ modules: [ModuleSelection.SelectedModule], _ costs: [ModuleCost], leftOut: [ModuleSelection.LeftOut]
+) -> [ExtractionPlan.WorkUnit] {
+  let decomposed = costs.indices.sorted {
+    (costs[$1].operations, place(modules[$0].pair)) < (costs[$0].operations, place(modules[$1].pair))
+  }
   let measurable = leftOut.indices.filter { leftOut[$0].pair.isNumeric }
-    .sorted { (leftOut[$0].pair.byteCount, $1) > (leftOut[$1].pair.byteCount, $0) }
-  return modules.map { .decompose(module: $0) } + measurable.map { .measure(leftOut: $0) }
+    .sorted {
+      (leftOut[$1].pair.byteCount, place(leftOut[$0].pair)) < (
+        leftOut[$0].pair.byteCount, place(leftOut[$1].pair)
+      )
+    }
+  return decomposed.map { .decompose(module: $0) } + measurable.map { .measure(leftOut: $0) }
+}
+
+/// Where a tensor lies, as a key to sort by.
+private func place(_ pair: TensorPair) -> FilePlace {
+  FilePlace(path: pair.tuned.filePath, offset: pair.tuned.offset)
+}
+
+private struct FilePlace: Comparable {
+  var path: String
+  var offset: Int
+
+  static func < (one: FilePlace, other: FilePlace) -> Bool {
+    (one.path, one.offset) < (other.path, other.offset)
+  }
 }

@@ -231,6 +231,12 @@ public final class DeltaReader {
     let width = location.elementType.bitWidth / 8
     let part = UnsafeMutableRawBufferPointer(
       rebasing: buffer[index * width..<(index + elements.count) * width])
+    if part.count >= Self.blockBytes / 4 {
+      // The device goes on with the next block while this one is copied and subtracted.
+      let end = min(elements.upperBound + elements.count, location.elementCount)
+      try open(location.filePath).file.prefetch(
+        location.offset + elements.upperBound * width..<location.offset + end * width)
+    }
     try open(location.filePath).file.read(
       into: part, at: location.offset + elements.lowerBound * width, of: location.name)
     bytesRead += part.count
