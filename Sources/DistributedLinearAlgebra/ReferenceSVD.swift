@@ -4,8 +4,8 @@ public import MPI
 
 /// ScaLAPACK's own SVD (PSGESVD), to compare with; `DistributedSVD` is for use.
 ///
-/// Its bidiagonal QR iteration runs whole on every rank, so it does not get faster with ranks: 2048 × 2048 takes
-/// longer than a minute. Its workspace is computed here in 64 bits and never asked for; see
+/// Its bidiagonal QR iteration runs whole on every rank, so it does not get faster with ranks; `unbraid-bench exact
+/// --against-psgesvd` times it. Its workspace is computed here in 64 bits and never asked for; see
 /// `ScaLAPACKWorkspace`. Every rank has the matrix and the result.
 public struct ReferenceSVD: ~Copyable {
   /// All min(m, n) singular values, descending.

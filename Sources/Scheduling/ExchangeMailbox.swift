@@ -27,7 +27,7 @@ final class ExchangeMailbox: @unchecked Sendable {
 
   /// What the main thread has to send.
   func takeOutgoing() -> [(rank: Int, bytes: [UInt8])] {
-    withLock {
+    lock.withChange {
       defer { outgoing.removeAll() }
       return outgoing
     }
@@ -35,23 +35,14 @@ final class ExchangeMailbox: @unchecked Sendable {
 
   /// Hands over what another rank has sent.
   func deliver(_ bytes: [UInt8], from rank: Int) {
-    withLock { arrived[rank, default: []].append(bytes) }
+    lock.withChange { arrived[rank, default: []].append(bytes) }
   }
 
   /// Whether the computing thread stands still until something arrives.
-  var isAwaited: Bool { withLock { isWaiting } }
+  var isAwaited: Bool { lock.withChange { isWaiting } }
 
   /// What has been exchanged so far.
-  var total: ExchangeTraffic { withLock { traffic } }
-
-  private func withLock<Result>(_ body: () -> Result) -> Result {
-    lock.lock()
-    defer {
-      lock.broadcast()
-      lock.unlock()
-    }
-    return body()
-  }
+  var total: ExchangeTraffic { lock.withChange { traffic } }
 }
 
 /// How much a rank exchanged inside groups.

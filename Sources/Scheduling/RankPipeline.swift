@@ -50,10 +50,10 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     }
   }
 
-  func submit(_ unit: Int, group: RankGroup) { withLock { submitted.append((unit, group)) } }
+  func submit(_ unit: Int, group: RankGroup) { lock.withChange { submitted.append((unit, group)) } }
 
   func takeOutcomes() -> [Outcome] {
-    withLock {
+    lock.withChange {
       defer { outcomes.removeAll() }
       return outcomes
     }
@@ -61,7 +61,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
 
   /// Lets the threads end once they have nothing left to do, and tells how they spent their time.
   func close() -> PipelineTimes {
-    withLock {
+    lock.withChange {
       isClosed = true
       return times
     }
@@ -72,12 +72,12 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
       let start = secondsNow()
       do {
         let value = try work.load(next.unit, group: next.group)
-        withLock {
+        lock.withChange {
           times.reading += secondsNow() - start
           loaded.append((next, value))
         }
       } catch {
-        withLock { outcomes.append(.failed(error)) }
+        lock.withChange { outcomes.append(.failed(error)) }
         return
       }
     }
@@ -88,7 +88,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
       let start = secondsNow()
       // The value dies with this call: its slot must be free memory when the count says so.
       let outcome = computed(next, value)
-      withLock {
+      lock.withChange {
         times.computing += secondsNow() - start
         times.unitCount += 1
         inMemoryCount -= 1
@@ -132,15 +132,6 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
       lock.wait()
     }
     return nil
-  }
-
-  private func withLock<Result>(_ body: () -> Result) -> Result {
-    lock.lock()
-    defer {
-      lock.broadcast()
-      lock.unlock()
-    }
-    return body()
   }
 }
 
