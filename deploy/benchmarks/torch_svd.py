@@ -2,7 +2,7 @@
 """Times PyTorch's SVD of the tensor `matrix` in a safetensors file.
 
 torch_svd.py full FILE --rank 32                torch.linalg.svd, of which the first triplets count
-torch_svd.py lowrank FILE --rank 32 --runs 3    torch.svd_lowrank(q=2k, niter=2)
+torch_svd.py lowrank FILE --rank 32 --runs 3    torch.svd_lowrank(q=2k, niter=2); --niter changes that
 
 Prints `captured E`, the energy of the first k singular values, and on the last line the median seconds. One
 untimed run comes first, unless --no-warm-up says otherwise."""
@@ -17,6 +17,7 @@ parser.add_argument("file")
 parser.add_argument("--rank", type=int, required=True)
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--runs", type=int, default=1)
+parser.add_argument("--niter", type=int, default=2)
 parser.add_argument("--no-warm-up", action="store_true")
 options = parser.parse_args()
 
@@ -34,7 +35,7 @@ def decompose():
     if options.mode == "full":
         _, values, _ = torch.linalg.svd(matrix, full_matrices=False)
     else:
-        _, values, _ = torch.svd_lowrank(matrix, q=2 * options.rank, niter=2)
+        _, values, _ = torch.svd_lowrank(matrix, q=2 * options.rank, niter=options.niter)
     return time.perf_counter() - start, values
 
 
