@@ -65,6 +65,7 @@ struct ExtractBenchmark: ParsableCommand {
       "case,ranks,state,median_s,least_s,most_s,job_s,gigabytes,GB_per_s,read_floor_s,arithmetic_floor_s,"
         + "of_floor,peak_MB_of_a_rank,ratio")
     var medians: [Double] = []
+    var jobMedians: [Double] = []
     for count in rankCounts {
       guard let seconds = times[count], let jobs = reports[count], let job = jobs.last else { continue }
       let time = Measurement(seconds: seconds)
@@ -80,6 +81,7 @@ struct ExtractBenchmark: ParsableCommand {
         "unbraid,\(count),\(state),\(time.columns),\(columns),"
           + "\((jobs.map(\.peakMemoryBytes).max() ?? 0) / 1_000_000),")
       medians.append(time.median)
+      jobMedians.append(jobSeconds)
       if job.ranks.contains(where: { $0.exchangedBytes > 0 }) { printLine(job.trafficLine) }
     }
     for (other, seconds) in zip(compare, others) where !seconds.isEmpty {
@@ -87,9 +89,11 @@ struct ExtractBenchmark: ParsableCommand {
       let ratio = String(format: "%.1f", time.median / (medians.min() ?? 1))
       printLine("\(other.name),,\(state),\(time.columns),,,,,,,,\(ratio)")
     }
-    for (count, median) in zip(rankCounts, medians).dropFirst() {
+    for index in medians.indices.dropFirst() {
       printLine(
-        String(format: "# speed-up of %d ranks over %d: %.2f", count, rankCounts[0], medians[0] / median))
+        String(
+          format: "# speed-up of %d ranks over %d: %.2f, without the launcher %.2f", rankCounts[index],
+          rankCounts[0], medians[0] / medians[index], jobMedians[0] / jobMedians[index]))
     }
   }
 
