@@ -37,23 +37,6 @@ ptrdiff_t ckernels_first_nonfinite(const float *source, size_t count) {
   return -1;
 }
 
-MULTIVERSION
-float ckernels_greatest_magnitude(const float *source, size_t count) {
-  float greatest[lanes] = {0};
-  const size_t whole = count / lanes * lanes;
-  for (size_t i = 0; i < whole; i += lanes)
-    for (int lane = 0; lane < lanes; lane++) {
-      const float magnitude = fabsf(source[i + lane]);
-      greatest[lane] = magnitude > greatest[lane] ? magnitude : greatest[lane];
-    }
-  for (size_t i = whole; i < count; i++) {
-    const float magnitude = fabsf(source[i]);
-    greatest[0] = magnitude > greatest[0] ? magnitude : greatest[0];
-  }
-  for (int lane = 1; lane < lanes; lane++) greatest[0] = greatest[lane] > greatest[0] ? greatest[lane] : greatest[0];
-  return greatest[0];
-}
-
 ptrdiff_t ckernels_largest_magnitude(const float *source, size_t count) {
   if (count == 0) return -1;
   size_t largest = 0;

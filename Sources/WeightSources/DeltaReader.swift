@@ -59,23 +59,15 @@ public final class DeltaReader {
   /// How large the difference of a pair of any shape is, without keeping it.
   public func measure(_ pair: TensorPair) throws -> DifferenceMeasure {
     var measure = DifferenceMeasure(energy: 0, baseEnergy: 0, largest: 0)
-    let scratch = UnsafeMutablePointer<Float>.allocate(capacity: Self.blockBytes)
-    defer { scratch.deallocate() }
     try forEachRun(of: pair) { range, base, tuned in
-      var sum = 0.0
-      forEachStretch(of: range.count) { stretch in
-        let target = scratch + stretch.lowerBound
-        subtract(base, from: tuned, pair, stretch, into: target)
-        sum += ckernels_sum_of_squares(target, stretch.count)
-        measure.largest = max(measure.largest, Double(ckernels_greatest_magnitude(target, stretch.count)))
-        let type = pair.base.elementType
-        ckernels_widen(base + stretch.lowerBound * type.bitWidth / 8, type.kernel, target, stretch.count)
-        measure.baseEnergy += ckernels_sum_of_squares(target, stretch.count)
-      }
-      guard sum.isFinite else {
+      let found = ckernels_compare(
+        base, pair.base.elementType.kernel, tuned, pair.tuned.elementType.kernel, range.count)
+      guard found.energy.isFinite else {
         throw notFinite(pair, at: range.lowerBound, count: range.count, base: base, tuned: tuned)
       }
-      measure.energy += sum
+      measure.energy += found.energy
+      measure.baseEnergy += found.base_energy
+      measure.largest = max(measure.largest, Double(found.largest))
     }
     return measure
   }

@@ -28,6 +28,16 @@ void ckernels_widen(const void *source, ckernels_element type, float *destinatio
 void ckernels_difference(const void *base, ckernels_element base_type, const void *tuned,
                          ckernels_element tuned_type, float *destination, size_t count);
 
+// Sums in double over a pair of tensors: of (tuned - base)², of base², and the largest |tuned - base|.
+typedef struct {
+  double energy, base_energy;
+  float largest;
+} ckernels_comparison;
+
+// Compares two tensors in one pass over them; the energy of a pair with a NaN or an infinity is not finite.
+ckernels_comparison ckernels_compare(const void *base, ckernels_element base_type, const void *tuned,
+                                     ckernels_element tuned_type, size_t count);
+
 // destination[i] = source[i] rounded to nearest even; type is f32, bf16 or f16. Overflow gives an infinity.
 void ckernels_narrow(const float *source, ckernels_element type, void *destination, size_t count);
 
@@ -55,9 +65,6 @@ double ckernels_sum_of_squares(const float *source, size_t count);
 
 // Index of the first NaN or infinity, or -1.
 ptrdiff_t ckernels_first_nonfinite(const float *source, size_t count);
-
-// The largest magnitude of finite elements; 0 for count 0.
-float ckernels_greatest_magnitude(const float *source, size_t count);
 
 // Index of the element with the largest magnitude, the first of equals; -1 for count 0.
 ptrdiff_t ckernels_largest_magnitude(const float *source, size_t count);
