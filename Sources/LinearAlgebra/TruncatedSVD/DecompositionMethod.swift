@@ -13,6 +13,9 @@ public enum DecompositionMethod: String, Sendable, Codable, CaseIterable {
   /// ScaLAPACK's own SVD (P?GESVD) over all ranks, for reference.
   case scalapack
 
+  /// Whether all ranks of the job work on one module together.
+  public var isCollective: Bool { self == .exact || self == .scalapack }
+
   /// The same method for a truncated SVD; nil if it takes all ranks of the job.
   public var truncated: TruncatedSVD.Method? { TruncatedSVD.Method(rawValue: rawValue) }
 

@@ -172,18 +172,21 @@ public struct TruncatedSVD: ~Copyable, Sendable {
 }
 
 extension TruncatedSVD.Method {
-  /// The method that needs fewer operations, double-precision ones counted twice.
+  /// The method that takes less time.
   ///
-  /// Gram: l·s² to form and about 9·s³ for all eigenvectors, in double precision. Krylov: the expected steps and
-  /// one more of 4·l·s·b with b ≥ k. Measured on one core the two meet near s = 768 for k = 32, and at k = s/6 for s ≤ 1536.
+  /// Gram: l·s² operations to form the matrix and about 9·s³ for all eigenvectors, in double precision. Krylov: the
+  /// expected steps and one more of 4·l·s·b with b ≥ k. Small matrices go by measurement instead: up to s = 768 the
+  /// Gram matrix wins where the iteration's basis, eight blocks or so, would come near the whole space
+  /// (`unbraid-bench svd --method` times both).
   public static func cheapest(for shape: (rowCount: Int, columnCount: Int), rank: Int) -> Self {
-    let short = Double(min(shape.rowCount, shape.columnCount))
+    let side = min(shape.rowCount, shape.columnCount)
+    let block = krylovBlockLength(rank: rank)
+    if side <= 768 { return side <= 8 * block ? .gram : .krylov }
+    let short = Double(side)
     let long = Double(max(shape.rowCount, shape.columnCount))
     let gram = 2 * (long * short * short + 9 * short * short * short)
     let steps = Double(TruncatedSVD.expectedSteps(rank: rank) + 1)
-    let krylov = steps * 4 * long * short * Double(krylovBlockLength(rank: rank))
-    // Many small products run far below the rate of large ones, so small matrices go to the Gram matrix.
-    return short <= 768 || gram < krylov ? .gram : .krylov
+    return gram < steps * 4 * long * short * Double(block) ? .gram : .krylov
   }
 }
 

@@ -48,7 +48,7 @@ public struct Extraction {
     throws
     -> [RankStatistics]
   {
-    guard plan.request.method == .auto || plan.request.method.truncated != nil else {
+    if plan.request.method.isCollective {
       return try CollectiveWork(plan).run(on: world, collect: collect)
     }
     let work = ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount)

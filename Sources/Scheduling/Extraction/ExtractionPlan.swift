@@ -49,6 +49,7 @@ public struct ExtractionPlan: Sendable, Codable {
   ///
   /// - Throws: `PlanError.outOfMemory` for a module that does not fit.
   public func teams(for resources: JobResources) throws(PlanError) -> [Team] {
+    if request.method.isCollective { return [] }
     var numbers = [Int](repeating: 0, count: modules.count)
     for (number, unit) in units.enumerated() {
       if case .decompose(let module) = unit { numbers[module] = number }
@@ -58,7 +59,13 @@ public struct ExtractionPlan: Sendable, Codable {
   }
 
   /// Bytes a rank needs at most: its shares of the two largest differences, and the workspace of one module.
-  public func memoryPerRank(teams: [Team]) -> Int {
+  ///
+  /// Methods over all ranks hold one module at a time, of which every rank has an even part.
+  public func memoryPerRank(teams: [Team], rankCount: Int) -> Int {
+    if request.method.isCollective {
+      let largest = costs.map { $0.matrixBytes + $0.workspaceBytes }.max() ?? 0
+      return ModuleCost.processBytes + largest / rankCount
+    }
     let sizes = Dictionary(uniqueKeysWithValues: teams.map { ($0.unit, $0.ranks.count) })
     var shares: [Int] = []
     for (number, unit) in units.enumerated() {

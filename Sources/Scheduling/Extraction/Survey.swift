@@ -85,7 +85,7 @@ public struct Survey: Sendable, Codable {
     notes = plan.notes
     byteCount = plan.byteCount
     adapterByteCount = plan.layout.largestByteCount
-    memoryPerRank = plan.memoryPerRank(teams: teams)
+    memoryPerRank = plan.memoryPerRank(teams: teams, rankCount: rankCount)
     self.rankCount = rankCount
     self.calibration = calibration
     expectedSeconds = calibration.expectedSeconds(plan, rankCount: rankCount)
