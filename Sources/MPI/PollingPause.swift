@@ -15,14 +15,16 @@ public struct PollingPause {
   /// A pause that starts short.
   public init() {}
 
-  /// Returns after this look's share of patience; with `isShort`, a twentieth of it at most.
+  /// Returns after this look's share of patience; with `isShort`, a quarter of it at most.
+  ///
+  /// Naps much shorter than that take a tenth of a core that the computing thread shares.
   public mutating func rest(isShort: Bool = false) {
     lookCount += 1
     guard lookCount > Self.eagerLookCount else {
       sched_yield()
       return
     }
-    var time = timespec(tv_sec: 0, tv_nsec: isShort ? Self.shortestNap : nanoseconds)
+    var time = timespec(tv_sec: 0, tv_nsec: isShort ? min(nanoseconds, Self.longestNap / 4) : nanoseconds)
     nanosleep(&time, nil)
     nanoseconds = min(nanoseconds * 2, Self.longestNap)
   }
