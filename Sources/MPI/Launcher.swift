@@ -19,6 +19,12 @@ public enum Launcher {
     return nil
   }
 
+  /// Whether all ranks of the job are known to be on this machine; false where the launcher does not say.
+  public static var isOnOneMachine: Bool {
+    guard let size = value(of: "OMPI_COMM_WORLD_SIZE") else { return !isPresent }
+    return value(of: "OMPI_COMM_WORLD_LOCAL_SIZE") == size
+  }
+
   private static func value(of name: String) -> String? {
     getenv(name).map { String(cString: $0) }
   }
