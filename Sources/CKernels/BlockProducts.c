@@ -51,6 +51,14 @@ int ckernels_has_avx512(void) {
 #endif
 }
 
+int ckernels_has_fma(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return 1;
+#endif
+}
+
 #if defined(__x86_64__)
 #define DISPATCH(name, ...)                                                                                  \
   do {                                                                                                       \

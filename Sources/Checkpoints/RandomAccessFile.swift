@@ -52,6 +52,8 @@ public struct RandomAccessFile: ~Copyable {
 
   /// Asks the system to read a range that will be wanted soon; what lies beyond the file's end is ignored.
   public func prefetch(_ range: Range<Int>) {
+    // No length would mean all the rest of the file.
+    guard !range.isEmpty else { return }
     // Advice: where the system cannot take it, reading works as before.
     _ = posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), Int32(POSIX_FADV_WILLNEED))
   }

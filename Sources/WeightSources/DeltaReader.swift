@@ -44,12 +44,12 @@ public final class DeltaReader {
       guard var target = elements.baseAddress else { return }
       try forEachBlock(of: pair, share: share) { block, base, tuned in
         let count = block.rows.count * block.columns.count
-        let sums = subtract(base, from: tuned, pair, block, into: target, share: share)
-        guard sums.values.allSatisfy(\.isFinite) else {
+        let isFinite = subtract(
+          base, from: tuned, pair, block, into: target, share: share, addingTo: &unitEnergies)
+        guard isFinite else {
           throw firstNotFinite(
             pair, in: block, target, columnCount: shape.columns, base: base, tuned: tuned)
         }
-        for (index, sum) in zip(sums.units, sums.values) { unitEnergies[index] += sum }
         target += count
       }
     }
@@ -121,31 +121,32 @@ public final class DeltaReader {
     }
   }
 
-  /// Subtracts a block and sums ‖·‖² of its part in each local unit: of its rows, or of ranges of its columns.
+  /// Subtracts a block and adds ‖·‖² of its part in each local unit: of its rows, or of ranges of its columns.
+  ///
+  /// Of a wide matrix each row is added by itself, so that the sums do not depend on how many rows a block has.
+  /// - Returns: Whether all differences so far are finite.
   private func subtract(
     _ base: UnsafeRawPointer, from tuned: UnsafeRawPointer, _ pair: TensorPair, _ block: Block,
-    into values: UnsafeMutablePointer<Float>, share: LongSideShare
-  ) -> (units: Range<Int>, values: [Double]) {
+    into values: UnsafeMutablePointer<Float>, share: LongSideShare, addingTo energies: inout [Double]
+  ) -> Bool {
     if let unit = block.unit {
-      var sum = 0.0
       forEachStretch(of: block.rows.count * block.columns.count) { stretch in
         let target = values + stretch.lowerBound
         subtract(base, from: tuned, pair, stretch, into: target)
-        sum += ckernels_sum_of_squares(target, stretch.count)
+        energies[unit] += ckernels_sum_of_squares(target, stretch.count)
       }
-      return (unit..<unit + 1, [sum])
+      return energies[unit].isFinite
     }
-    var sums = [Double](repeating: 0, count: share.localUnits.count)
     let ranges = share.localUnits.map { share.units.range(of: $0..<$0 + 1) }
     for row in 0..<block.rows.count {
       let first = row * block.columns.count
       subtract(base, from: tuned, pair, first..<first + block.columns.count, into: values + first)
       for (index, range) in ranges.enumerated() {
-        sums[index] += ckernels_sum_of_squares(
+        energies[index] += ckernels_sum_of_squares(
           values + first + (range.lowerBound - block.columns.lowerBound), range.count)
       }
     }
-    return (0..<sums.count, sums)
+    return energies.allSatisfy(\.isFinite)
   }
 
   /// Elements that stay in the second-level cache from one pass over them to the next.

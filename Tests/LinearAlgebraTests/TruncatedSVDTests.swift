@@ -1,3 +1,4 @@
+import Foundation
 import LinearAlgebra
 import TestSupport
 import Testing
@@ -81,6 +82,59 @@ import Testing
       let svd = try TruncatedSVD(of: &matrix, options: .init(rank: 30))
       for (found, built) in zip(svd.s, spectrum) { #expect(abs(found - built) < 1e-6) }
     }
+  }
+
+  /// Differences whose own rank lies not far above k, so that the iteration goes on when nothing is left to find.
+  enum Exhausted: CaseIterable {
+    case lowRank, fewColumns, fewRows, mergedLoRA
+
+    func matrix() -> Matrix<Float> {
+      let (rows, columns) = (900, 600)
+      switch self {
+      case .lowRank:
+        let spectrum = (0..<48).map { pow(0.93, Double($0)) }
+        return TestMatrices.withSpectrum(spectrum, rows: rows, columns: columns)
+      case .fewColumns:
+        var matrix = TestMatrices.noise(rows: rows, columns: columns)
+        for row in 0..<rows {
+          for column in 0..<columns {
+            matrix[row, column] *= column < 40 ? Float(pow(0.9, Double(column))) : 0
+          }
+        }
+        return matrix
+      case .fewRows:
+        var matrix = TestMatrices.noise(rows: rows, columns: columns)
+        for row in 40..<rows { for column in 0..<columns { matrix[row, column] = 0 } }
+        return matrix
+      case .mergedLoRA:
+        let update = TestMatrices.withSpectrum(
+          (0..<48).map { pow(0.95, Double($0)) }, rows: rows, columns: columns)
+        let weights = TestMatrices.noise(rows: rows, columns: columns, seed: 2)
+        var matrix = Matrix<Float>(uninitializedRows: rows, columns: columns)
+        for row in 0..<rows {
+          for column in 0..<columns {
+            matrix[row, column] = (weights[row, column] + update[row, column]) - weights[row, column]
+          }
+        }
+        return matrix
+      }
+    }
+  }
+
+  @Test(
+    "an iteration that goes on beyond the matrix's own rank finds no more than there is",
+    arguments: Exhausted.allCases, [8, 16])
+  func exhausted(kind: Exhausted, rank: Int) throws {
+    var matrix = kind.matrix()
+    let optimum = try ExactSpectrum(of: matrix).optimum(rank: rank)
+    let svd = try TruncatedSVD(of: &matrix, options: .init(rank: rank, method: .krylov))
+    #expect(svd.rank == rank && svd.report.isConverged)
+    // Rounding of single precision in the energies, with a margin of ten.
+    #expect(svd.report.capturedEnergy <= optimum * (1 + 1e-5))
+    #expect(svd.report.capturedEnergy >= optimum * (1 - 1e-3))
+    #expect(1 - svd.report.capturedEnergy / optimum <= 2 * svd.report.estimatedLoss)
+    #expect(orthogonalityError(ofRows: svd.vh) < 1e-5)
+    #expect(orthogonalityError(ofRows: svd.u.transposed()) < 1e-5)
   }
 
   @Test("a matrix of low rank gets its true rank", arguments: TruncatedSVD.Method.allCases)

@@ -57,6 +57,9 @@ void ckernels_add_transposed_product(const float *a, size_t stride, size_t rows,
 // The path of the library in which calls to a function of this name end; null if there is none.
 const char *ckernels_library_of(const char *symbol);
 
+// Whether block products are chains of fused multiply-adds, which AVX2 and AVX-512 do alike.
+int ckernels_has_fma(void);
+
 // Whether the processor and the system have the AVX-512 that BLAS kernels use.
 int ckernels_has_avx512(void);
 

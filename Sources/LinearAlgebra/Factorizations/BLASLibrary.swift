@@ -14,6 +14,11 @@ public enum BLASLibrary {
     openblas_get_corename().map { String(cString: $0) } ?? "unknown"
   }
 
+  /// The kernels of the BLAS and of this module's own products: equal ones give equal bits.
+  public static var kernels: String {
+    coreName + (ckernels_has_fma() != 0 ? "" : " without fused multiply-add")
+  }
+
   /// What a person should know about the library before a long run; nothing, as a rule.
   ///
   /// A core type forced by `OPENBLAS_CORETYPE`, or taken by an OpenBLAS that does not know the processor, can halve

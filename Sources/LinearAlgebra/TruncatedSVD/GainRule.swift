@@ -28,6 +28,11 @@ package struct GainRule {
     guard captured.count >= 4 else { return left }
     let recent = captured.suffix(4)
     let gains = zip(recent.dropFirst(), recent).map { $0 - $1 }
+    // More than there is, or less than before: something is wrong, and the rule must not call it the end.
+    guard last <= energy * (1 + 10 * energyRounding), gains.allSatisfy({ $0 > -10 * energyRounding * last })
+    else {
+      return energy
+    }
     guard gains[2] > energyRounding * last else { return min(left, max(0, gains[2])) }
     let ratio = max(gains[2] / gains[1], gains[1] / gains[0], Self.smallestRatio)
     // A gain of nothing before this one, or gains that grow: no limit is in sight.

@@ -106,9 +106,12 @@ struct KrylovBasis: ~Copyable {
     multiply(coefficients.view, basis, into: block, alpha: -1, beta: 1)
   }
 
-  /// (Project, QR) until a round has neither started from nor met a dependent row: two rounds, as a rule.
+  /// (Project, QR) until a round has neither met a dependent row nor taken much of any: two rounds, as a rule.
   ///
-  /// The block comes with the first projection done, as far as it holds more than rounding.
+  /// The block comes with the first projection done, as far as it holds more than rounding. Where the space is
+  /// exhausted it holds nothing else: the first QR then makes unit vectors of what rounding leaked from the basis,
+  /// the next projection takes almost all of them, and only one more makes the rest orthogonal ("twice is
+  /// enough": Kahan and Parlett; Giraud, Langou, Rozložník and van den Eshof, 2005).
   private func orthonormalizeProjected(_ block: MatrixView<Float>) -> Bool {
     var dependent = orthonormalizeRows(block)
     for round in 1...5 {
@@ -119,8 +122,10 @@ struct KrylovBasis: ~Copyable {
         random.fillUniform(block.rows(row..<row + 1), block: draw * vectorLength + row)
       }
       projectOut(block)
+      // Rows had unit length before: a random one is longer, and was replaced.
+      let keepsMost = (0..<block.rowCount).allSatisfy { block.rows($0..<$0 + 1).sumOfSquares() >= 0.25 }
       dependent = orthonormalizeRows(block)
-      if wereReplaced.isEmpty && dependent.isEmpty { return true }
+      if wereReplaced.isEmpty && dependent.isEmpty && keepsMost { return true }
     }
     return false
   }

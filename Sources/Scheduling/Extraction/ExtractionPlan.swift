@@ -54,7 +54,9 @@ public struct ExtractionPlan: Sendable, Codable {
     for (number, unit) in units.enumerated() {
       if case .decompose(let module) = unit { numbers[module] = number }
     }
-    let planner = TeamPlanner(rankCount: resources.rankCount, memoryPerRank: resources.memoryPerRank)
+    let planner = TeamPlanner(
+      rankCount: resources.rankCount, memoryPerRank: resources.memoryPerRank,
+      allowsTeams: resources.allowsTeams)
     return try planner.teams(zip(modules, costs).map { ($0.name, $1) }, unitNumbers: numbers)
   }
 

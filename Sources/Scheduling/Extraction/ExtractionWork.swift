@@ -87,7 +87,7 @@ public struct ExtractionWork: UnitWork {
     }
     let record = ModuleRecord(
       module: plan.modules[index], requestedRank: plan.layout.modules[index].largestRank, report: svd.report,
-      singularValues: svd.s, writtenResidual: (factors?.residualEnergy ?? 0).squareRoot(),
+      singularValues: svd.s, writtenResidual: (factors?.residualEnergy ?? svd.report.energy).squareRoot(),
       seconds: secondsNow() - start, readSeconds: readSeconds, mpiRank: mpiRank,
       rankCount: share.group.memberCount)
     return .decomposed(record, factors)

@@ -30,7 +30,7 @@ public struct RankStatistics: Sendable, Codable {
   init(mpiRank: Int, times: PipelineTimes, traffic: ExchangeTraffic, threadCount: Int, since start: Double) {
     self.mpiRank = mpiRank
     host = Runtime.processorName
-    kernels = BLASLibrary.coreName
+    kernels = BLASLibrary.kernels
     self.threadCount = threadCount
     unitCount = times.unitCount
     computingSeconds = times.computing

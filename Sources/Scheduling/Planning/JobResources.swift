@@ -10,6 +10,8 @@ public struct JobResources: Sendable {
   public let threadCount: Int
   /// Bytes of memory that a rank may use, the least of all ranks.
   public let memoryPerRank: Int
+  /// Whether ranks may share a module: not where their results would differ in the last bits.
+  public let allowsTeams: Bool
   /// What a person should know about the machines before a long run; one sentence for all ranks it is true of.
   public let notices: [String]
 
@@ -30,17 +32,14 @@ public struct JobResources: Sendable {
     threadCount = threads ?? max(1, processors / neighbourCount)
     let available = memory ?? availableMemory() * 9 / 10 / neighbourCount
     memoryPerRank = Int(try world.allReduce([Double(available)], .min)[0])
-    notices = try libraryNotices(on: world)
+    let states = try LibraryState.all(on: world)
+    allowsTeams = Set(states.map(\.kernels)).count == 1
+    notices = libraryNotices(states)
   }
 }
 
-/// Collective: what is odd about the ranks' BLAS libraries, with the machines it was seen on.
-private func libraryNotices(on world: borrowing Communicator) throws -> [String] {
-  let own = LibraryState(
-    host: Runtime.processorName, kernels: BLASLibrary.coreName, notices: BLASLibrary.notices)
-  let states = try world.allGather(Array(JSONEncoder().encode(own))).map {
-    try JSONDecoder().decode(LibraryState.self, from: Data($0))
-  }
+/// What is odd about the ranks' BLAS libraries, with the machines it was seen on.
+private func libraryNotices(_ states: [LibraryState]) -> [String] {
   var hosts: [String: Set<String>] = [:]
   for state in states { for notice in state.notices { hosts[notice, default: []].insert(state.host) } }
   var sentences = hosts.sorted { $0.key < $1.key }.map { notice, hosts in
@@ -50,7 +49,7 @@ private func libraryNotices(on world: borrowing Communicator) throws -> [String]
   if kernels.count > 1 {
     sentences.append(
       "the ranks' BLAS libraries use different kernels (\(kernels.joined(separator: ", "))); the last bits of the "
-        + "result depend on which rank does what")
+        + "result depend on which rank does what, and no ranks share a module")
   }
   return sentences
 }
@@ -59,6 +58,15 @@ private struct LibraryState: Codable {
   var host: String
   var kernels: String
   var notices: [String]
+
+  /// Collective: those of all ranks.
+  static func all(on world: borrowing Communicator) throws -> [LibraryState] {
+    let own = LibraryState(
+      host: Runtime.processorName, kernels: BLASLibrary.kernels, notices: BLASLibrary.notices)
+    return try world.allGather(Array(JSONEncoder().encode(own))).map {
+      try JSONDecoder().decode(LibraryState.self, from: Data($0))
+    }
+  }
 }
 
 /// Bytes that new processes may take on this machine, or within its control group if that is less.

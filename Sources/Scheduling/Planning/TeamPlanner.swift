@@ -9,14 +9,18 @@ package struct TeamPlanner {
   let rankCount: Int
   /// Bytes of memory that a rank may use.
   let memoryPerRank: Int
-
+  /// Whether ranks may share a module at all.
+  let allowsTeams: Bool
   /// Speeds of a core and a network: they decide who shares, not what comes out.
   package let model: ScalingModel
   /// Shorter modules are not worth an agreement between ranks.
   private static let shortestShared = 0.02
 
-  package init(rankCount: Int, memoryPerRank: Int, model: ScalingModel = .rough) {
+  package init(
+    rankCount: Int, memoryPerRank: Int, allowsTeams: Bool = true, model: ScalingModel = .rough
+  ) {
     self.rankCount = rankCount
+    self.allowsTeams = allowsTeams
     self.memoryPerRank = memoryPerRank
     self.model = model
   }
@@ -37,7 +41,7 @@ package struct TeamPlanner {
   }
 
   private func sizes(for cost: ModuleCost) -> [Int] {
-    (0...4).map { 1 << $0 }.filter { $0 == 1 || ($0 <= rankCount && $0 <= cost.largestTeam) }
+    (0...4).map { 1 << $0 }.filter { $0 == 1 || (allowsTeams && $0 <= rankCount && $0 <= cost.largestTeam) }
   }
 
   private func leastSize(toHold module: (name: String, cost: ModuleCost)) throws(PlanError) -> Int {
