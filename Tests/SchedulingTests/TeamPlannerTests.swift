@@ -42,6 +42,19 @@ import Testing
     if rankCount >= 4 { #expect(Set(teams.map(\.ranks)).count > 1) }
   }
 
+  @Test("a module with a large workspace is shared if the one read beside it would not fit")
+  func neighbours() throws {
+    var (first, second) = (module(4096, 4096).cost, module(4096, 4096).cost)
+    (first.matrixBytes, first.workspaceBytes) = (100_000_000, 1_000_000_000)
+    (second.matrixBytes, second.workspaceBytes) = (550_000_000, 0)
+    let limit = ModuleCost.processBytes + 1_620_000_000
+    let teams = try TeamPlanner(rankCount: 4, memoryPerRank: limit).teams(
+      [("first", first), ("second", second)], unitNumbers: [0, 1])
+    let sizes = Dictionary(uniqueKeysWithValues: teams.map { ($0.unit, $0.ranks.count) })
+    let shares = [first.matrixBytes / (sizes[0] ?? 1), second.matrixBytes / (sizes[1] ?? 1)]
+    #expect(ModuleCost.processBytes + shares[0] + shares[1] + first.workspaceBytes <= limit)
+  }
+
   @Test("a module that no team can hold is refused with its name and both numbers")
   func outOfMemory() {
     let large = module(28_672, 8192, name: "large")

@@ -47,8 +47,9 @@ struct JobRank<Work: UnitWork>: ~Copyable {
       outbox.add(try world.send(bytes, to: rank, tag: JobTag.exchange))
     }
     try outbox.progress()
-    // A team's member that waits stands still, and its core with it: the main thread may have it.
-    if wasIdle && !mailbox.isAwaited { pause.rest(isShort: !teamUnits.isEmpty) } else { pause.reset() }
+    // A team's member that waits stands still, and its core with it: the main thread may have it, without a nap.
+    if !wasIdle || mailbox.isAwaited { pause.reset() }
+    if wasIdle { pause.rest(isShort: !teamUnits.isEmpty) }
     wasIdle = true
   }
 

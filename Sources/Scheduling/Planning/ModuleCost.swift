@@ -60,11 +60,16 @@ public struct ModuleCost: Sendable, Codable, Equatable {
   }
 
   /// Memory of the process itself, libraries and message buffers included.
-  static let processBytes = 120 << 20
+  package static let processBytes = 120 << 20
 
-  /// Bytes that each of a team's ranks needs, with the share of the module that it reads ahead.
+  /// Bytes that each of a team's ranks needs, with as much of another module that it reads ahead.
   public func memory(sharedBy ranks: Int) -> Int {
-    Self.processBytes + 2 * matrixBytes / ranks + workspaceBytes
+    memory(sharedBy: ranks, besideShareOf: matrixBytes / ranks)
+  }
+
+  /// The same with a share of the next module of so many bytes.
+  func memory(sharedBy ranks: Int, besideShareOf nextBytes: Int) -> Int {
+    Self.processBytes + matrixBytes / ranks + nextBytes + workspaceBytes
   }
 
   /// Bytes that each of a team's ranks sends: a block of the shorter side a step, or the Gram matrix, and at the

@@ -31,11 +31,16 @@ package struct TeamPlanner {
   package func teams(_ modules: [(name: String, cost: ModuleCost)], unitNumbers: [Int]) throws(PlanError)
     -> [Team]
   {
-    let share = modules.reduce(0) { $0 + model.seconds($1.cost, ranks: 1) } / Double(rankCount)
+    let evenShare = modules.reduce(0) { $0 + model.seconds($1.cost, ranks: 1) } / Double(rankCount)
+    var sizes: [Int] = []
+    for module in modules { sizes.append(try leastSize(toHold: module)) }
+    // While one module is computed the next is read, whichever that is.
+    let largestShare = zip(modules, sizes).map { $0.cost.matrixBytes / $1 }.max() ?? 0
     var wanted: [(unit: Int, size: Int, seconds: Double)] = []
-    for (module, unit) in zip(modules, unitNumbers) {
-      let size = max(try leastSize(toHold: module), leastSize(toEnd: module.cost, within: share))
-      if size > 1 { wanted.append((unit, size, model.seconds(module.cost, ranks: size))) }
+    for (index, module) in modules.enumerated() {
+      let size = max(
+        try leastSize(toHold: module, beside: largestShare), leastSize(toEnd: module.cost, within: evenShare))
+      if size > 1 { wanted.append((unitNumbers[index], size, model.seconds(module.cost, ranks: size))) }
     }
     return placed(wanted.sorted { $0.unit < $1.unit })
   }
@@ -44,13 +49,19 @@ package struct TeamPlanner {
     (0...4).map { 1 << $0 }.filter { $0 == 1 || (allowsTeams && $0 <= rankCount && $0 <= cost.largestTeam) }
   }
 
-  private func leastSize(toHold module: (name: String, cost: ModuleCost)) throws(PlanError) -> Int {
-    let sizes = sizes(for: module.cost)
-    if let size = sizes.first(where: { module.cost.memory(sharedBy: $0) <= memoryPerRank }) { return size }
+  /// The smallest team that holds a module beside a share of the next: of its own size if none is given.
+  private func leastSize(
+    toHold module: (name: String, cost: ModuleCost), beside nextBytes: Int? = nil
+  ) throws(PlanError) -> Int {
+    let cost = module.cost
+    let sizes = sizes(for: cost)
+    func memory(_ size: Int) -> Int {
+      cost.memory(sharedBy: size, besideShareOf: max(nextBytes ?? 0, cost.matrixBytes / size))
+    }
+    if let size = sizes.first(where: { memory($0) <= memoryPerRank }) { return size }
     let largest = sizes.last ?? 1
     throw .outOfMemory(
-      module: module.name, neededBytes: module.cost.memory(sharedBy: largest), rankCount: largest,
-      allowedBytes: memoryPerRank)
+      module: module.name, neededBytes: memory(largest), rankCount: largest, allowedBytes: memoryPerRank)
   }
 
   private func leastSize(toEnd cost: ModuleCost, within share: Double) -> Int {
