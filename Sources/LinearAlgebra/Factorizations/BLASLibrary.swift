@@ -23,7 +23,7 @@ public enum BLASLibrary {
   ///
   /// A core type forced by `OPENBLAS_CORETYPE`, or taken by an OpenBLAS that does not know the processor, can halve
   /// the speed. Functions that a program finds under the names of BLAS and LAPACK come from whatever the system's
-  /// alternatives select, and the reference libraries are ten times slower.
+  /// alternatives select, which may be the slow reference libraries.
   public static var notices: [String] {
     coreNotice(forced: getenv("OPENBLAS_CORETYPE").map { String(cString: $0) }, chosen: coreName)
       + libraryNotices()

@@ -36,8 +36,6 @@ public struct Dispatcher: Sendable {
 
   /// Whether every rank has finished its part of every unit.
   public var isDone: Bool { unfinishedCount == 0 }
-  /// Units of the common queue not yet given out.
-  public var remainingCount: Int { queue.count - nextIndex }
 
   /// What a rank should do next, if it should have one more unit now; ask the ranks in turns.
   public mutating func next(for rank: Int) -> Team? {
@@ -46,7 +44,7 @@ public struct Dispatcher: Sendable {
       held[rank] += 1
       return teams[rank].removeFirst()
     }
-    guard remainingCount > 0 else { return nil }
+    guard nextIndex < queue.count else { return nil }
     let unit = queue[nextIndex]
     let isPlenty = remainingCost - costs[unit] >= costs[unit] * Double(held.count)
     guard held[rank] == 0 || isPlenty else { return nil }
