@@ -66,14 +66,35 @@ public struct MPIProgram: Sendable {
   public func run(
     ranks: Int, arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:]
   ) throws -> ProcessResult {
+    let running = try start(
+      ranks: ranks, arguments: arguments, timeoutSeconds: timeoutSeconds, environment: environment)
+    // mpirun's own time-out comes first, since it ends the ranks too.
+    return running.result(timeoutSeconds: timeoutSeconds + 10)
+  }
+
+  /// Starts the program under mpirun, whose children the ranks are.
+  ///
+  /// - Parameters:
+  ///   - ranks: How many, also more than there are cores.
+  ///   - arguments: The program's own.
+  ///   - timeoutSeconds: After that many mpirun ends the job with `timeoutStatus`.
+  ///   - environment: Added to the inherited one and to `MPIProgram.environment`.
+  /// - Returns: The running mpirun.
+  /// - Throws: Foundation's error if mpirun cannot be started.
+  public func start(
+    ranks: Int, arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:]
+  ) throws -> RunningProcess {
     let options = [
       "--oversubscribe", "--bind-to", "none", "--timeout", "\(timeoutSeconds)", "-n", "\(ranks)",
     ]
-    return try ProcessRunner.run(
+    return try ProcessRunner.start(
       "mpirun", options + [executable] + firstArguments + arguments,
-      environment: Self.environment.merging(environment) { _, added in added },
-      // mpirun's own time-out comes first, since it ends the ranks too.
-      timeoutSeconds: timeoutSeconds + 10)
+      environment: Self.environment.merging(environment) { _, added in added })
+  }
+
+  /// Starts the program alone.
+  public func startAlone(arguments: [String] = []) throws -> RunningProcess {
+    try ProcessRunner.start(executable, firstArguments + arguments)
   }
 
   /// Runs the program alone, as a user without mpirun does.

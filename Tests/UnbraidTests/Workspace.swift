@@ -40,6 +40,12 @@ struct Workspace {
     }
   }
 
+  /// Starts the program with any arguments, alone or under mpirun.
+  static func start(_ arguments: [String], ranks: Int? = nil) throws -> RunningProcess {
+    try ranks.map { try program.start(ranks: $0, arguments: arguments) }
+      ?? program.startAlone(arguments: arguments)
+  }
+
   /// `unbraid extract base tuned -o out`.
   func extract(_ options: [String] = [], ranks: Int? = nil) throws -> ProcessResult {
     try Self.run(["extract", basePath, tunedPath, "-o", outputPath] + options, ranks: ranks)

@@ -19,7 +19,13 @@ public enum StopSignals {
     // A handler must not be what initialises these.
     _ = (softCount.load(ordering: .relaxed), urgentSignal.load(ordering: .relaxed))
     _ = exitsAtOnce.load(ordering: .relaxed)
-    for number in [SIGTERM, SIGUSR1] + (isAlone ? [SIGINT] : []) { _ = signal(number, count) }
+    let numbers = [SIGTERM, SIGUSR1] + (isAlone ? [SIGINT] : [])
+    for number in numbers { _ = signal(number, count) }
+    // Whoever started this process may have blocked them, as Dispatch's threads do.
+    var open = sigset_t()
+    sigemptyset(&open)
+    for number in numbers { sigaddset(&open, number) }
+    pthread_sigmask(SIG_UNBLOCK, &open, nil)
   }
 
   /// Whether an urgent signal ends the process by itself, as long as its main thread has no time to look.
