@@ -54,7 +54,7 @@ public struct Extraction {
     let work = ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount)
     let teams = try plan.teams(for: resources)
     let job = DistributedJob(
-      work, costs: plan.units.map { plan.price(of: $0).operations }, teams: teams,
+      work, units: plan.units.map(plan.jobUnit), teams: teams, headCoordinates: resources.headCoordinates,
       threadCount: resources.threadCount)
     return try job.run(on: world) { unit, bytes in
       try collect(unit, try ExtractionResult(decoding: bytes))
@@ -88,6 +88,14 @@ public struct ProgressState: Sendable {
 }
 
 extension ExtractionPlan {
+  /// A unit as the job sees it.
+  fileprivate func jobUnit(_ unit: WorkUnit) -> JobUnit {
+    switch unit {
+    case .decompose(let index): JobUnit(modules[index].pair, cost: price(of: unit).operations)
+    case .measure(let index): JobUnit(leftOut[index].pair, cost: price(of: unit).operations)
+    }
+  }
+
   /// Operations and bytes of a unit; a measurement counts as a few operations a byte.
   fileprivate func price(of unit: WorkUnit) -> (operations: Double, byteCount: Int) {
     switch unit {
