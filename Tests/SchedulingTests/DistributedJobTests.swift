@@ -21,7 +21,8 @@ extension SchedulingSuite {
       #expect(outcome.ranks.reduce(0) { $0 + $1.bytesRead } == 200_000)
     }
 
-    @Test("half of the ranks at half the speed end within 10 % of the ideal split", arguments: Memory.allCases)
+    @Test(
+      "half of the ranks at half the speed end within 10 % of the ideal split", arguments: Memory.allCases)
     func heterogeneous(memory: Memory) throws {
       let job = SleepingJob(seconds: Array(repeating: 0.02, count: 200), slowRanks: [2, 3])
       let outcome = try run(job, ranks: 4, memory)

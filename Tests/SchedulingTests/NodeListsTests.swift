@@ -10,7 +10,8 @@ import Testing
 
   @Test("a rank takes its own first unit, and when it has none the last of whose list holds most")
   func order() {
-    let lists = NodeLists([[0, 1], [2, 3, 4], [5]], costs: [9, 9, 2, 2, 2, 7], words: SharedWords(count: 3))
+    let lists = NodeLists(
+      [[0, 1], [2, 3, 4], [5]], costs: [9, 9, 2, 2, 2, 7], words: SharedWords(count: 3))
     var taken: [NodeLists.Taken?] = []
     for _ in 0..<6 { taken.append(lists.take(by: 2, held: Held())) }
     #expect(taken.compactMap { $0?.unit } == [5, 1, 0, 4, 3, 2])
@@ -21,7 +22,8 @@ import Testing
 
   @Test("owners and thieves meet in the middle")
   func bothEnds() {
-    let lists = NodeLists([[0, 1, 2, 3, 4], []], costs: Array(repeating: 1, count: 5), words: SharedWords(count: 2))
+    let lists = NodeLists(
+      [[0, 1, 2, 3, 4], []], costs: Array(repeating: 1, count: 5), words: SharedWords(count: 2))
     #expect((0..<2).map { _ in lists.take(by: 0, held: Held())?.unit } == [0, 1])
     #expect((0..<2).map { _ in lists.take(by: 1, held: Held())?.unit } == [4, 3])
     #expect(lists.remainingCost == 1)
@@ -29,7 +31,15 @@ import Testing
     #expect(lists.take(by: 0, held: Held()) == nil)
   }
 
-  @Test("a rank that has something gets a second while that leaves one for each, a third while that leaves many")
+  @Test("a rank that has nothing gets the last unit whatever the costs' rounding")
+  func rounding() {
+    let costs = (0..<50).map { Double($0 * 7 % 5) * 1e-3 }
+    let lists = NodeLists([Array(0..<50)], costs: costs, words: SharedWords(count: 1))
+    #expect((0..<50).allSatisfy { lists.take(by: 0, held: Held())?.unit == $0 })
+  }
+
+  @Test(
+    "a rank that has something gets a second while that leaves one for each, a third while that leaves many")
   func hoarding() {
     func takes(_ unitCount: Int, _ held: Held) -> Bool {
       let half = unitCount / 2
@@ -47,7 +57,8 @@ import Testing
 
   @Test("another node gets one unit, or several that are less than half an even share")
   func gifts() {
-    let small = NodeLists([Array(0..<80)], costs: Array(repeating: 1, count: 80), words: SharedWords(count: 1))
+    let small = NodeLists(
+      [Array(0..<80)], costs: Array(repeating: 1, count: 80), words: SharedWords(count: 1))
     #expect(small.give(held: Held(count: 1), rankCount: 8) == [79, 78, 77, 76, 75, 74])
     #expect(small.remainingCost == 74)
     let large = NodeLists([[0, 1]], costs: [5, 5], words: SharedWords(count: 1))

@@ -56,7 +56,8 @@ struct JobRank<Work: UnitWork>: ~Copyable {
       let bytes = try world.receive(envelope)
       switch envelope.tag {
       case JobTag.exchange: mailbox.deliver(bytes, from: envelope.source)
-      case JobTag.ask: try send(supply.answer(isIdle: bytes == [1]).encoded, to: envelope.source, tag: JobTag.answer, world)
+      case JobTag.ask:
+        try send(supply.answer(isIdle: bytes == [1]).encoded, to: envelope.source, tag: JobTag.answer, world)
       case JobTag.answer: supply.accept(StealAnswer(decoding: bytes))
       default: return (envelope, bytes)
       }

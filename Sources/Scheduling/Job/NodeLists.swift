@@ -44,16 +44,12 @@ package struct NodeLists: Sendable {
       self.cost = cost
     }
 
-    /// What must be left for each rank of the node if this one takes a unit more.
+    /// What must be left for each rank of the node if a rank that has something takes a unit more.
     ///
-    /// The first is to be done now and is nobody else's; the second is read meanwhile; a third only bridges the
-    /// time in which nobody looks, and would wait behind whatever is in work.
+    /// A second is read meanwhile; a third only bridges the time in which nobody looks, and would wait behind
+    /// whatever is in work.
     func leastLeft(afterTaking cost: Double) -> Double {
-      switch count {
-      case 0: 0
-      case 1: cost
-      default: 2 * (self.cost + cost)
-      }
+      count == 1 ? cost : 2 * (self.cost + cost)
     }
   }
 
@@ -77,8 +73,11 @@ package struct NodeLists: Sendable {
       let range = untaken(of: list, seen[list])
       let index = isOwn ? range.lowerBound : range.upperBound - 1
       let cost = costs[units[list][index]]
-      let left = remaining.reduce(0, +) - cost
-      guard left >= held.leastLeft(afterTaking: cost) * Double(units.count) else { return nil }
+      // A rank that has nothing gets a unit whatever is left, which rounding may make less than nothing.
+      if held.count > 0 {
+        let left = remaining.reduce(0, +) - cost
+        guard left >= held.leastLeft(afterTaking: cost) * Double(units.count) else { return nil }
+      }
       let taken = isOwn ? seen[list] + 1 : seen[list] + 1 << 32
       if words.replace(list, seen[list], with: taken) {
         return Taken(unit: units[list][index], isStolen: !isOwn)

@@ -27,7 +27,8 @@ struct ResourceArguments: ParsableArguments {
 
   /// Collective: the resources of this job.
   func resources(on world: borrowing Communicator) throws -> JobResources {
-    try JobResources(on: world, threads: threads, memory: memoryPerRank?.count, headCoordinates: headCoordinates)
+    try JobResources(
+      on: world, threads: threads, memory: memoryPerRank?.count, headCoordinates: headCoordinates)
   }
 }
 
