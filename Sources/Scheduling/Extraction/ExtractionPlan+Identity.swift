@@ -7,6 +7,7 @@ extension ExtractionPlan {
   /// What tells this job from others: an interrupted one is carried on only by its like.
   ///
   /// - Parameter version: The program's.
+  /// - Returns: The identity, which the same command gives again as long as nobody changes the models.
   public func identity(version: String) -> JobIdentity {
     let paths = [("BASE", request.basePath), ("TUNED", request.tunedPath), ("--base-name", request.baseName)]
     return JobIdentity(options: [("version", version)] + paths + optionRows, inputs: inputs)

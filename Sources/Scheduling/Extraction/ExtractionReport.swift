@@ -54,6 +54,7 @@ public struct ExtractionReport: Sendable, Codable {
   ///   - path: The output folder.
   ///   - plan: What the job is.
   ///   - version: The program's version.
+  /// - Returns: The report as it was written.
   public static func completed(at path: String, _ plan: ExtractionPlan, version: String) -> ExtractionReport?
   {
     guard let data = FileManager.default.contents(atPath: path + "/report.json"),
