@@ -40,6 +40,7 @@ struct TestProgram {
     "exact-svd-truncated": exactSVDTruncated,
     "exact-svd-refusals": exactSVDRefusals,
     "reference-svd": referenceSVD,
+    "stopped-job": stoppedJob,
   ]
 
   static func main() {

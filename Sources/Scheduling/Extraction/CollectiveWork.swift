@@ -21,7 +21,12 @@ struct CollectiveWork {
     let start = secondsNow()
     let reader = DeltaReader()
     var times = PipelineTimes()
+    var listener = StopListener()
+    // A module may take minutes, in which nobody looks.
+    StopSignals.exitAtOnce(true)
+    defer { StopSignals.exitAtOnce(false) }
     for (number, unit) in plan.units.enumerated() where !finished.contains(number) {
+      try listener.stopAll(on: world)
       switch unit {
       case .measure(let index):
         // One reader is enough: measuring takes no time beside an exact SVD.

@@ -81,7 +81,7 @@ public struct Extraction {
     guard journal.finishedCount > 0, ExitCode(for: error).keepsFinishedWork else { return folder.discard() }
     notify(
       "\(journal.finishedCount) of \(plan.units.count) tensors are finished and kept in "
-        + "\(folder.partialPath); the same command carries on")
+        + folder.partialPath)
   }
 
   /// Collective: what rank 0 knows to be finished, on every rank.

@@ -39,7 +39,8 @@ public struct DistributedJob<Work: UnitWork> {
   ///   - collect: Called on rank 0 for each unit, in the order of arrival, with the bytes that
   ///     `UnitWork.compute` returned. An error it throws ends the job.
   /// - Returns: On rank 0 the statistics of every rank; elsewhere nothing.
-  /// - Throws: On rank 0, the first error of any rank as a `JobFailure`. Other ranks wait to be ended.
+  /// - Throws: On rank 0, the first error of any rank as a `JobFailure`; other ranks wait to be ended. On every
+  ///   rank `JobStopped` if a signal asked for it, when all that was finished in time has been collected.
   public func run(on world: borrowing Communicator, collect: (Int, [UInt8]) throws -> Void) throws
     -> [RankStatistics]
   {
@@ -58,7 +59,8 @@ public struct DistributedJob<Work: UnitWork> {
   ) throws -> [RankStatistics] {
     var dispatcher = Dispatcher(costs: costs, rankCount: world.size, teams: teams, finished: finished)
     while !dispatcher.isDone {
-      try handOut(&dispatcher, &own, world)
+      if let request = own.stop.news() { try haltAll(request, &own, world) }
+      if own.stop.request == nil { try handOut(&dispatcher, &own, world) }
       for outcome in own.takeOutcomes() {
         switch outcome {
         case .failed(let error): throw JobFailure(error, mpiRank: 0)
@@ -70,12 +72,17 @@ public struct DistributedJob<Work: UnitWork> {
       if let (envelope, bytes) = try own.receive(world) {
         switch envelope.tag {
         case JobTag.failure: throw try JSONDecoder().decode(JobFailure.self, from: Data(bytes))
+        case JobTag.halt: try haltAll(StopRequest(decoding: bytes), &own, world)
+        case JobTag.still: own.stop.noteStill()
         case JobTag.result:
           try collect(UnitNumber.decode(bytes), Array(bytes.dropFirst(UnitNumber.byteCount)))
-        default: precondition(envelope.tag == JobTag.part, "unexpected message tag \(envelope.tag)")
+          dispatcher.finish(onRank: envelope.source)
+        default:
+          precondition(envelope.tag == JobTag.part, "unexpected message tag \(envelope.tag)")
+          dispatcher.finish(onRank: envelope.source)
         }
-        dispatcher.finish(onRank: envelope.source)
       }
+      if own.stop.request != nil { try endIfStill(&own, world) }
       try own.progress(world)
     }
     return try dismissRanks(world, &own, start: start)
@@ -108,38 +115,59 @@ public struct DistributedJob<Work: UnitWork> {
       own.outbox.add(try world.send([], to: rank, tag: JobTag.stop))
     }
     while statistics.count < world.size {
-      if let (_, bytes) = try own.receive(world) {
+      // A signal that came too late to stop anything is answered by the end.
+      if let (envelope, bytes) = try own.receive(world), envelope.tag == JobTag.statistics {
         statistics.append(try JSONDecoder().decode(RankStatistics.self, from: Data(bytes)))
       }
       try own.progress(world)
     }
-    try own.outbox.drain()
+    try own.drain()
     return statistics.sorted { $0.mpiRank < $1.mpiRank }
   }
 
   private func serve(_ world: borrowing Communicator, _ own: inout JobRank<Work>, start: Double) throws {
-    while true {
+    serving: while true {
       if let (envelope, bytes) = try own.receive(world) {
-        if envelope.tag == JobTag.stop { break }
-        own.submit(Team(decoding: bytes), rank: world.rank)
+        switch envelope.tag {
+        case JobTag.stop: break serving
+        case JobTag.halt: own.halt(StopRequest(decoding: bytes))
+        case JobTag.over: own.stop.noteOver()
+        default: own.submit(Team(decoding: bytes), rank: world.rank)
+        }
       }
-      for outcome in own.takeOutcomes() {
-        switch outcome {
-        case .finished(let unit, let isLeader, let bytes):
-          own.outbox.add(
-            isLeader
-              ? try world.send(UnitNumber.encode(unit) + bytes, to: 0, tag: JobTag.result)
-              : try world.send([], to: 0, tag: JobTag.part))
-        case .failed(let error):
-          // Rank 0 reports it and ends the job, this rank included; until then the message needs progress.
-          let failure = JobFailure(error, mpiRank: world.rank)
-          own.outbox.add(try world.send(Array(JSONEncoder().encode(failure)), to: 0, tag: JobTag.failure))
+      if let request = own.stop.news() {
+        own.halt(request)
+        own.outbox.add(try world.send(request.encoded, to: 0, tag: JobTag.halt))
+      }
+      try handIn(&own, world)
+      if let request = own.stop.request {
+        if own.becomesStill() { own.outbox.add(try world.send([], to: 0, tag: JobTag.still)) }
+        if own.stop.isOver {
+          try own.abandonMessages()
+          throw JobStopped(request)
         }
       }
       try own.progress(world)
     }
     let statistics = own.close(mpiRank: world.rank, since: start)
     own.outbox.add(try world.send(Array(JSONEncoder().encode(statistics)), to: 0, tag: JobTag.statistics))
-    try own.outbox.drain()
+    try own.drain()
+  }
+
+  /// Sends what has been computed, or what went wrong, to rank 0.
+  private func handIn(_ own: inout JobRank<Work>, _ world: borrowing Communicator) throws {
+    for outcome in own.takeOutcomes() {
+      switch outcome {
+      case .finished(let unit, let isLeader, let bytes):
+        own.outbox.add(
+          isLeader
+            ? try world.send(UnitNumber.encode(unit) + bytes, to: 0, tag: JobTag.result)
+            : try world.send([], to: 0, tag: JobTag.part))
+      case .failed(let error):
+        // Rank 0 reports it and ends the job, this rank included; until then the message needs progress.
+        let failure = JobFailure(error, mpiRank: world.rank)
+        own.outbox.add(try world.send(Array(JSONEncoder().encode(failure)), to: 0, tag: JobTag.failure))
+      }
+    }
   }
 }

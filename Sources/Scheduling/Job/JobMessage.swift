@@ -16,6 +16,12 @@ enum JobTag {
   static let statistics = 6
   /// Between the ranks of a team: partial sums.
   static let exchange = 7
+  /// To rank 0: a signal asks to stop. To a rank: finish or drop what is in work.
+  static let halt = 8
+  /// From a rank: nothing is in work any longer, and what was finished has been sent.
+  static let still = 9
+  /// To a rank: all are still, or are not waited for.
+  static let over = 10
 }
 
 extension Team {

@@ -20,6 +20,8 @@ struct ExtractCommand: JobCommand {
   @Option(name: .shortAndLong, help: "The folder to be made; it appears when it is complete.")
   var output: String
 
+  var carriesOn: Bool { true }
+
   func validate() throws {
     if output.isEmpty { throw ValidationError("-o is empty; give the folder to be made") }
   }
