@@ -5,6 +5,14 @@
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 
+hosts=$(dirname "${BASH_SOURCE[0]}")/hosts.sh
 host=$1
 shift
-exec "$(dirname "${BASH_SOURCE[0]}")/hosts.sh" exec "$host" sh -c "$*"
+status=0
+"$hosts" exec "$host" sh -c "$*" || status=$?
+
+# ssh does not hear of a power cut at the other end, so neither does this: only mpirun's own watch must end the job.
+if [ "$status" -eq 137 ] && ! "$hosts" exec "$host" true 2>/dev/null; then
+  while kill -0 "$PPID" 2>/dev/null; do sleep 0.5; done
+fi
+exit "$status"
