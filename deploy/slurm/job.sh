@@ -12,12 +12,13 @@
 #
 #   75                  it was stopped, with all finished work safe: the job is queued again
 #   9 137 138 143 205   a process or a node was lost: likewise; what had been finished is not done again
+#   0, but no output    likewise: launchers have been seen to end so after they lost a node or started no rank
 #   any other           0, a wrong command line (64), wrong models (65), a full disk (74)...: the job ends with it
 #
 # At the time limit SLURM sends SIGUSR1 as early as --signal says, and unbraid stops with 75. Should it be deaf, the
 # limit itself ends it, and the job is queued again while SLURM clears up. A cancelled job stays cancelled.
 
-say() { printf '%s job %s: %s\n' "$(date +%T)" "$job" "$*"; }
+say() { printf '%(%T)T job %s: %s\n' -1 "$job" "$*"; }
 
 refuse() {
   printf 'job %s: %s\n' "$job" "$*" >&2
@@ -28,6 +29,7 @@ refuse() {
 run_unbraid() {
   find_program
   choose_launcher
+  take_fresh_step
   say "start $((restarts + 1)) of at most $((restarts_allowed + 1)): ${launch[*]} on $SLURM_JOB_NODELIST"
   trap stop_early USR1
   trap at_the_limit TERM
@@ -35,6 +37,7 @@ run_unbraid() {
   launched=$!
   await_launched
   say "the command ended with $status"
+  [ "$status" -ne 0 ] || require_output "$@"
   case "$status" in
   75 | 9 | 137 | 138 | 143 | 205) requeue ;;
   esac
@@ -58,12 +61,39 @@ choose_launcher() {
   fi
   case "$kind" in
   srun) launch=(srun --mpi=pmix) binding="--cpus-per-task=$threads" ;;
-  mpirun) launch=(mpirun) binding="--map-by slot:PE=$threads" ;;
+  mpirun) launch=(mpirun --tune "$here/../openmpi.conf") binding="--map-by slot:PE=$threads" ;;
   *) refuse "UNBRAID_LAUNCHER is $kind; it can be srun or mpirun" ;;
   esac
   # Split into words on purpose.
   # shellcheck disable=SC2206
   launch+=(${UNBRAID_LAUNCHER_OPTIONS-$binding})
+}
+
+# Lets each start of the job have a step of another number.
+#
+# A node without power, or a step that ended while it started, leaves a socket of PMIx's behind that bears the number
+# of the step, and no step of that number starts on that node again.
+take_fresh_step() {
+  local number
+  [ "${launch[0]}" = srun ] || return 0
+  for ((number = 0; number < restarts; number++)); do
+    srun --mpi=none --nodes=1 --ntasks=1 true </dev/null || true
+  done
+}
+
+# Turns a success without the output that -o names into the loss of a node, which it is.
+require_output() {
+  local output=
+  while [ $# -gt 0 ]; do
+    case "$1" in
+    -o | --output) output=${2:-} ;;
+    --output=*) output=${1#*=} ;;
+    esac
+    shift
+  done
+  [ -n "$output" ] && [ ! -e "$output" ] || return 0
+  say "there is no $output: the launcher has lost its ranks"
+  status=137
 }
 
 # A trapped signal ends bash's wait, not what it waits for.
@@ -103,7 +133,7 @@ requeue() {
   case "$(state_of_job)" in
   "RUNNING "* | *" TimeLimit") ;;
   *)
-    say "cancelled: not queued again"
+    say "SLURM ends the job itself, because it was cancelled or lost a node: not queued again from here"
     return 0
     ;;
   esac
