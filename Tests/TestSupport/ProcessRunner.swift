@@ -111,6 +111,7 @@ public final class RunningProcess {
   /// Waits until it ends and collects what it printed.
   ///
   /// - Parameter timeoutSeconds: After that many it is killed, and its status is 128 + 9.
+  /// - Returns: The status and both outputs.
   public func result(timeoutSeconds: Int = 60) -> ProcessResult {
     if ended.wait(timeout: .now() + .seconds(timeoutSeconds)) == .timedOut {
       kill(process.processIdentifier, SIGKILL)

@@ -40,7 +40,7 @@ struct CollectiveWork {
       times.unitCount += 1
     }
     let own = RankStatistics(
-      mpiRank: world.rank, times: times, traffic: ExchangeTraffic(), threadCount: 1, since: start)
+      mpiRank: world.rank, times: times, threadCount: 1, since: start)
     return try world.allGather(Array(JSONEncoder().encode(own))).map {
       try JSONDecoder().decode(RankStatistics.self, from: Data($0))
     }

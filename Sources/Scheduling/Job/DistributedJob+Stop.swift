@@ -1,20 +1,17 @@
 internal import MPI
 
-/// How rank 0 ends a job that is asked to stop.
+/// How a job that is asked to stop comes to its end.
 ///
 /// A rank that sees a signal stops by itself and tells rank 0, which tells all. Each rank finishes or drops what it
 /// has in work, hands in what is finished and says that it is still; once all are, or the time is up, rank 0 lets
 /// them go.
 extension DistributedJob {
-  /// Lets every rank finish or drop what it has in work, if that is news.
+  /// On rank 0: lets every rank finish or drop what it has in work, if that is news.
   func haltAll(_ request: StopRequest, _ own: inout JobRank<Work>, _ world: borrowing Communicator) throws {
-    guard own.halt(request) else { return }
-    for rank in 1..<max(1, world.size) {
-      own.outbox.add(try world.send(request.encoded, to: rank, tag: JobTag.halt))
-    }
+    if own.halt(request) { try own.sendToAll(request.encoded, tag: JobTag.halt, world) }
   }
 
-  /// Ends the job once all ranks are still, or the time is up; a first wait that was too long becomes a short one.
+  /// On rank 0: ends the job once all ranks are still, or the time is up; a long wait is followed by a short one.
   ///
   /// - Throws: `JobStopped` at the end.
   func endIfStill(_ own: inout JobRank<Work>, _ world: borrowing Communicator) throws {
@@ -25,9 +22,18 @@ extension DistributedJob {
         return try haltAll(StopRequest(signal: request.signal, isUrgent: true), &own, world)
       }
     }
-    for rank in 1..<max(1, world.size) {
-      own.outbox.add(try world.send([], to: rank, tag: JobTag.over))
-    }
+    try own.sendToAll([], tag: JobTag.over, world)
+    try own.abandonMessages()
+    throw JobStopped(request)
+  }
+
+  /// On other ranks: says once that nothing is in work any longer, and leaves when rank 0 says so.
+  ///
+  /// - Throws: `JobStopped` at the end.
+  func leaveIfOver(_ request: StopRequest, _ own: inout JobRank<Work>, _ world: borrowing Communicator) throws
+  {
+    if own.becomesStill() { try own.send([], to: 0, tag: JobTag.still, world) }
+    guard own.stop.isOver else { return }
     try own.abandonMessages()
     throw JobStopped(request)
   }

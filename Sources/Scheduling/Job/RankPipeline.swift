@@ -64,6 +64,14 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     }
   }
 
+  /// Rests until something has been computed, or for so long.
+  func awaitOutcome(nanoseconds: Int) {
+    let end = Date(timeIntervalSinceNow: Double(nanoseconds) * 1e-9)
+    lock.lock()
+    defer { lock.unlock() }
+    while outcomes.isEmpty && lock.wait(until: end) {}
+  }
+
   /// Begins nothing any more; what is in work is finished unless the request is urgent.
   ///
   /// A team's unit is dropped too: some of its members may not have begun it.

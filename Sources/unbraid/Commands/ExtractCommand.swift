@@ -1,4 +1,5 @@
 import ArgumentParser
+import LinearAlgebra
 import MPI
 import Scheduling
 
@@ -24,6 +25,11 @@ struct ExtractCommand: JobCommand {
 
   func validate() throws {
     if output.isEmpty { throw ValidationError("-o is empty; give the folder to be made") }
+    if resourceArguments.headCoordinates && arguments.method.isCollective {
+      throw ValidationError(
+        "--head-coordinates leaves rank 0 out, and --method \(arguments.method.rawValue) takes all ranks; "
+          + "give one of them")
+    }
   }
 
   func run(on world: borrowing Communicator) throws {
@@ -45,6 +51,7 @@ struct ExtractCommand: JobCommand {
     if let report {
       for note in plan.notes { Messages.printNotice("note: \(note)") }
       print("\(output): \(report.summary)")
+      for line in HostSummary.lines(report.ranks) { print(line) }
     }
   }
 
