@@ -37,6 +37,16 @@ public enum ExitCode: Int32, Sendable, Codable {
   }
 }
 
+extension ExitCode {
+  /// Whether what a job had finished is of use to the same job started again: not if its input was wrong.
+  var keepsFinishedWork: Bool {
+    switch self {
+    case .inputOutput, .resumable, .internalFault: true
+    case .success, .usage, .badInput: false
+    }
+  }
+}
+
 /// An error of any rank, on its way to the one rank that reports it.
 public struct JobFailure: Error, Sendable, Codable, CustomStringConvertible {
   /// The MPI rank it happened on.

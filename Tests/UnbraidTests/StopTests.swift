@@ -49,7 +49,7 @@ extension UnbraidSuite {
       kill(rank.map { running.children[$0] } ?? running.identifier, SIGUSR1)
       let result = running.result(timeoutSeconds: 20)
       #expect(result.status == 75)
-      #expect(result.sentences == ["unbraid: stopped by SIGUSR1; the same command carries on"])
+      #expect(result.sentences.last == "unbraid: stopped by SIGUSR1; the same command carries on")
       #expect(result.output.isEmpty)
       #expect(!FileManager.default.fileExists(atPath: workspace.outputPath))
     }
@@ -63,7 +63,7 @@ extension UnbraidSuite {
       let result = running.result(timeoutSeconds: 20)
       #expect(ContinuousClock.now - begin < .seconds(5))
       #expect(result.status != 0)
-      #expect(result.sentences == ["unbraid: stopped by SIGTERM; the same command carries on"])
+      #expect(result.sentences.last == "unbraid: stopped by SIGTERM; the same command carries on")
     }
 
     @Test(
@@ -75,7 +75,7 @@ extension UnbraidSuite {
       kill(running.identifier, signal)
       let result = running.result(timeoutSeconds: 20)
       #expect(result.status == 75)
-      #expect(result.sentences == ["unbraid: stopped by \(name); the same command carries on"])
+      #expect(result.sentences.last == "unbraid: stopped by \(name); the same command carries on")
     }
 
     @Test("methods over all ranks stop between modules, or at once", arguments: [SIGUSR1, SIGTERM])
