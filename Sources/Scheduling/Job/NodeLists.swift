@@ -90,6 +90,7 @@ package struct NodeLists: Sendable {
   /// - Parameters:
   ///   - held: What that rank has already.
   ///   - rankCount: The ranks of the job: each ask gets at most half an even share of what is left.
+  /// - Returns: None if there is nothing for that rank.
   package func give(held: HeldWork, rankCount: Int) -> [Int] {
     let limit = remainingCost / Double(2 * rankCount)
     var given: [Int] = []
