@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the batch scripts of this folder on a real SLURM cluster of hosts out of namespaces (deploy/slurm/cluster.sh).
 #
-#   deploy/slurm/check-slurm.sh           needs root, the packages of apt-packages-cluster.txt, and two minutes
+#   deploy/slurm/check-slurm.sh           needs root, the packages of apt-packages-slurm.txt, and two minutes
 #   deploy/slurm/check-slurm.sh --all     also loses a node under srun, which SLURM takes half a minute to notice
 #
 # UNBRAID_PRODUCTS names a folder with the built programs; without it they are built first.

@@ -69,6 +69,12 @@ require_adapter() {
   same_adapter "$3" "$4" || job_failed "$1" "job $2 made another adapter than one undisturbed rank"
 }
 
+# require_carried_over LOG ADAPTER: the last start found so many (count) tensors finished, and not none.
+require_carried_over() {
+  count=$(sed -n 's/^ *"carriedOverCount" *: *\([0-9]*\),*$/\1/p' "$2/report.json")
+  [ "${count:-0}" -gt 0 ] || job_failed "$1" "the last start did everything anew"
+}
+
 # On two nodes, as fast as this machine is.
 check_extract() {
   local launcher=$1 log=$work/extract-$1.log since job
@@ -143,7 +149,7 @@ check_no_output() {
 
 # A node loses its power for as long as the job runs on without it.
 check_lost_node() {
-  local launcher=$1 log=$work/lost-$1.log since job
+  local launcher=$1 log=$work/lost-$1.log since job count
   since=$(seconds)
   job=$(UNBRAID_LAUNCHER=$launcher submit node7,node8 "$log" --nodes=2 --time=10 \
     "$slurm/extract.sbatch" "${long[@]}" -o "$work/lost-$launcher")
@@ -153,7 +159,9 @@ check_lost_node() {
   "$slurm/cluster.sh" boot node8
   require_adapter "$log" "$job" "$work/long" "$work/lost-$launcher"
   [ "$(starts "$log")" -gt 1 ] || job_failed "$log" "the job was not started again"
-  passed "a node lost under $launcher: queued again, the adapter of one rank, $(since "$since") s"
+  require_carried_over "$log" "$work/lost-$launcher"
+  passed "a node lost under $launcher: queued again, carried on from $count tensors, the adapter of one rank," \
+    "$(since "$since") s"
 }
 
 # A tenth of a core for each of these nodes: a job would take three quarters of a minute.
@@ -171,14 +179,15 @@ start_stopped() {
 }
 
 check_stopped() {
-  local launcher=$1 log=$work/stopped-$1.log
+  local launcher=$1 log=$work/stopped-$1.log count
   await "$log" "the command ended with" 90 || job_failed "$log" "SLURM announced no time limit"
   speed_up "$2"
   grep -q "asking all ranks to stop" "$log" && grep -q "the command ended with \(75\|138\)" "$log" ||
     job_failed "$log" "the job did not stop when it was asked to"
   require_adapter "$log" "${stopped_job[$launcher]}" "$work/long" "$work/stopped-$launcher"
-  passed "short of time, $launcher: stopped, queued again by itself, the adapter of one rank" \
-    "after $(starts "$log") starts, $(since "${stopped_since[$launcher]}") s"
+  require_carried_over "$log" "$work/stopped-$launcher"
+  passed "short of time, $launcher: stopped, queued again by itself, carried on from $count tensors," \
+    "the adapter of one rank after $(starts "$log") starts, $(since "${stopped_since[$launcher]}") s"
 }
 
 # Ranks that answer to no signal, as in a system call that does not return: only SIGKILL ends them.
@@ -207,15 +216,14 @@ start_killed() {
   killed_job=$(submit "$1" "$log" --nodes=2 --time=1 --signal=B:USR1@1 \
     "$slurm/extract.sbatch" "${long[@]}" -o "$work/killed")
   {
-    await "$log" ": start 1" 60
-    sleep 12
+    until compgen -G "$work/killed.partial/journal/*.safetensors" >/dev/null; do sleep 0.2; done
     hang "$1"
   } &
   hanging=$!
 }
 
 check_killed() {
-  local log=$work/killed.log
+  local log=$work/killed.log count
   await "$log" "the time limit ends the job" 150 || job_failed "$log" "its time limit did not end the job"
   await "$log" "start 2" 60 || job_failed "$log" "the job was not started again"
   kill "$hanging"
@@ -224,6 +232,7 @@ check_killed() {
   require_adapter "$log" "$killed_job" "$work/long" "$work/killed"
   grep -q "JobId=$killed_job .*TIMEOUT" "$UNBRAID_HOSTS/slurm/log/jobs" ||
     job_failed "$UNBRAID_HOSTS/slurm/log/jobs" "SLURM recorded no time-out of job $killed_job"
-  passed "killed at the time limit: queued again by itself, the adapter of one rank" \
-    "after $(starts "$log") starts, $(since "$killed_since") s"
+  require_carried_over "$log" "$work/killed"
+  passed "killed at the time limit: queued again by itself, carried on from $count tensors," \
+    "the adapter of one rank after $(starts "$log") starts, $(since "$killed_since") s"
 }
