@@ -5,15 +5,16 @@
 #
 # First once each: a rank killed, a daemon killed, a host without power, a link taken out for good, and one out for
 # three seconds. Each time mpirun must end in time, with an error that names the host, and leave nothing running;
-# the same command then makes the very adapter of an undisturbed job. After that come N kills (20 if not given) of
-# random processes at random moments between launch and publishing; S repeats the moments of an earlier check.
+# the same command then makes the very adapter of an undisturbed job, and computes nothing that was finished. After
+# that come N kills (20 if not given) of random processes at random moments between launch and publishing; S repeats
+# the moments of an earlier check.
 # The hosts are namespaces of this machine (deploy/cluster/hosts.sh): needs root and iproute2; six minutes for 20.
 # UNBRAID_PRODUCTS names a folder with the built programs; without it they are built first.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
 usage() {
-  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
   exit 64
 }
 
@@ -88,15 +89,31 @@ until_nothing_runs() {
   done
 }
 
-# Runs the same command to its end, and compares.
+# How many tensors' results the journal of the job holds, one entry each in the headers of its files.
+journal_count() { cat "$work"/out.partial/journal/*.safetensors 2>/dev/null | grep -ao '"data_offsets"' | wc -l; }
+
+# How many tensors a finished job took over from earlier runs, and how many its ranks computed.
+carried_over_count() { sed -n 's/^  "carriedOverCount" : \([0-9]*\),$/\1/p' "$work/out/report.json"; }
+computed_count() { awk '/"unitCount"/ { sum += $3 } END { print sum + 0 }' "$work/out/report.json"; }
+
+# Runs the same command to its end, and compares; what the journal holds must not be computed again.
 finish_job() {
-  # A job that was killed after publishing is done.
-  if [ ! -e "$work/out" ]; then
-    start_job
-    end_job 300
-    [ "$status" -eq 0 ] || failed "$1: the same command again ended with $status"
-  fi
+  local kept published=no carried computed
+  kept=$(journal_count)
+  # A job that was killed after publishing is done, and its report is that of the run that was killed.
+  [ ! -e "$work/out" ] || published=yes
+  start_job
+  end_job 300
+  [ "$status" -eq 0 ] || failed "$1: the same command again ended with $status"
   same_adapter "$work/alone" "$work/out" || failed "$1: the job that was taken up again made another adapter"
+  carried=$(carried_over_count) computed=$(computed_count)
+  if [ "$published" = no ]; then
+    [ "$carried" -eq "$kept" ] || failed "$1: the journal held $kept tensors, the report says $carried"
+    [ $((carried + computed)) -eq "$unit_count" ] ||
+      failed "$1: $carried tensors were carried over and $computed computed, of $unit_count"
+  fi
+  outcome="$carried of $unit_count tensors were kept, the rest computed, same bytes"
+  [ "$published" = no ] || outcome="it was published already, same bytes"
   rm -rf "$work/out"
 }
 
@@ -114,7 +131,7 @@ breaks() {
   until_nothing_runs "$slack"
   $mend "$host"
   finish_job "$what"
-  passed "$what: mpirun ended after $took s of at most $bound with $ended, named $host, left nothing; finished then"
+  passed "$what: mpirun ended after $took s of at most $bound with $ended, named $host, left nothing; $outcome"
 }
 
 kill_rank() { kill -KILL $(running "$1" unbraid); }
@@ -124,7 +141,7 @@ boot() { hosts boot "$1"; }
 unplug() { hosts unplug "$1"; }
 plug() { hosts plug "$1"; }
 
-# Rank 0's daemon has output under way when its link goes, which the kernel repeats until it gives up.
+# Rank 0's daemon may have output under way when its link goes, which the kernel repeats until it gives up.
 unplug_first() {
   hosts exec "$1" sh -c 'echo 5 >/proc/sys/net/ipv4/tcp_retries2'
   unplug "$1"
@@ -175,7 +192,7 @@ random_kills() {
       continue
     fi
     finish_job "$name killed after $moment s"
-    passed "kill $((done += 1)) of $kill_count: $name after $moment s; finished with the same bytes"
+    passed "kill $((done += 1)) of $kill_count: $name after $moment s; $outcome"
   done
 }
 
@@ -191,8 +208,10 @@ start_job
 end_job 300
 undisturbed=$(since "$start")
 [ "$status" -eq 0 ] || failed "the undisturbed job ended with $status"
-finish_job "the undisturbed job"
-echo "  undisturbed, the job takes $undisturbed s"
+same_adapter "$work/alone" "$work/out" || failed "four hosts made another adapter than one rank"
+unit_count=$(computed_count)
+rm -rf "$work/out"
+echo "  undisturbed, the job takes $undisturbed s for $unit_count tensors"
 
 breaks node3 "$after_death" "a rank killed" kill_rank true
 breaks node2 "$after_death" "a daemon killed" kill_daemon true
