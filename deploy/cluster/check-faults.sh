@@ -90,7 +90,9 @@ until_nothing_runs() {
 }
 
 # How many tensors' results the journal of the job holds, one entry each in the headers of its files.
-journal_count() { cat "$work"/out.partial/journal/*.safetensors 2>/dev/null | grep -ao '"data_offsets"' | wc -l; }
+journal_count() {
+  { cat "$work"/out.partial/journal/*.safetensors 2>/dev/null || true; } | { grep -ao '"data_offsets"' || true; } | wc -l
+}
 
 # How many tensors a finished job took over from earlier runs, and how many its ranks computed.
 carried_over_count() { sed -n 's/^  "carriedOverCount" : \([0-9]*\),$/\1/p' "$work/out/report.json"; }
@@ -120,6 +122,8 @@ finish_job() {
 # Breaks a job on a host, and puts the host right again before the job is: breaks HOST BOUND WHAT BREAK MEND.
 breaks() {
   local host=$1 bound=$2 what=$3 break=$4 mend=$5 start took ended
+  # A host that is cut off with something under way repeats it until its kernel gives up: 13 s instead of 15 min.
+  hosts exec "$host" sh -c 'echo 5 >/proc/sys/net/ipv4/tcp_retries2'
   start_job
   until_computing
   start=$(seconds)
@@ -140,12 +144,6 @@ power_off() { hosts off "$1"; }
 boot() { hosts boot "$1"; }
 unplug() { hosts unplug "$1"; }
 plug() { hosts plug "$1"; }
-
-# Rank 0's daemon may have output under way when its link goes, which the kernel repeats until it gives up.
-unplug_first() {
-  hosts exec "$1" sh -c 'echo 5 >/proc/sys/net/ipv4/tcp_retries2'
-  unplug "$1"
-}
 
 survives_an_outage() {
   start_job
@@ -217,7 +215,7 @@ breaks node3 "$after_death" "a rank killed" kill_rank true
 breaks node2 "$after_death" "a daemon killed" kill_daemon true
 breaks node4 "$after_silence" "a host without power" power_off boot
 breaks node2 "$after_silence" "a link out" unplug plug
-breaks node1 "$after_silence" "rank 0's link out" unplug_first plug
+breaks node1 "$after_silence" "rank 0's link out" unplug plug
 survives_an_outage
 
 if [ "$kill_count" -gt 0 ]; then
