@@ -18,7 +18,7 @@ start_check() {
   trap 'exit 130' INT TERM HUP
   trap end_check EXIT
   set -E
-  trap 'failed "the check itself stopped at line $LINENO: $BASH_COMMAND"' ERR
+  trap 'echo "  FAILED  the check itself, at line $LINENO: $BASH_COMMAND" >&2' ERR
 }
 
 end_check() {
