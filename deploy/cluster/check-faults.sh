@@ -116,6 +116,7 @@ finish_job() {
     [ $((carried + computed)) -eq "$unit_count" ] ||
       failed "$1: $carried tensors were carried over and $computed computed, of $unit_count"
   fi
+  kept_count=$((kept_count + carried))
   outcome="$carried of $unit_count tensors were kept, the rest computed, same bytes"
   [ "$published" = no ] || outcome="it was published already, same bytes"
   rm -rf "$work/out"
@@ -141,8 +142,8 @@ breaks() {
   passed "$what: mpirun ended after $took s of at most $bound with $ended, named $host, left nothing; $outcome"
 }
 
-kill_rank() { kill -KILL $(running "$1" unbraid); }
-kill_daemon() { kill -KILL $(running "$1" orted); }
+kill_rank() { running "$1" unbraid | xargs kill -KILL; }
+kill_daemon() { running "$1" orted | xargs kill -KILL; }
 power_off() { hosts off "$1"; }
 boot() { hosts boot "$1"; }
 unplug() { hosts unplug "$1"; }
@@ -198,6 +199,7 @@ random_kills() {
 }
 
 start_check
+kept_count=0
 start_hosts 4 1
 "$products/unbraid-bench" make-pair "$work/pair" --hidden 512 --ffn 1408 --layers 10 >/dev/null
 
@@ -225,3 +227,4 @@ if [ "$kill_count" -gt 0 ]; then
   say "$kill_count random kills (--seed $seed)"
   random_kills
 fi
+[ "$kept_count" -gt 0 ] || failed "no job ever carried on from anything"
