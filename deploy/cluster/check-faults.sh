@@ -100,7 +100,8 @@ journal_count() {
 carried_over_count() { sed -n 's/^  "carriedOverCount" : \([0-9]*\),$/\1/p' "$work/out/report.json"; }
 computed_count() { awk '/"unitCount"/ { sum += $3 } END { print sum + 0 }' "$work/out/report.json"; }
 
-# Runs the same command to its end, and compares; what the journal holds must not be computed again.
+# Runs the same command to its end, and compares; what the journal holds must not be computed again, and what it
+# held when the job was broken, in $durable, must be there still.
 finish_job() {
   local kept published=no carried computed
   kept=$(journal_count)
@@ -112,6 +113,7 @@ finish_job() {
   same_adapter "$work/alone" "$work/out" || failed "$1: the job that was taken up again made another adapter"
   carried=$(carried_over_count) computed=$(computed_count)
   if [ "$published" = no ]; then
+    [ "$kept" -ge "$durable" ] || failed "$1: the journal held $durable tensors at that moment, and $kept after it"
     [ "$carried" -eq "$kept" ] || failed "$1: the journal held $kept tensors, the report says $carried"
     [ $((carried + computed)) -eq "$unit_count" ] ||
       failed "$1: $carried tensors were carried over and $computed computed, of $unit_count"
@@ -129,6 +131,7 @@ breaks() {
   hosts exec "$host" sh -c 'echo 4 >/proc/sys/net/ipv4/tcp_retries2'
   start_job
   until_computing
+  durable=$(journal_count)
   start=$(seconds)
   $break "$host"
   end_job "$bound"
@@ -172,6 +175,7 @@ kill_at() {
   victims=$(running "$host" "$program")
   [ -n "$victims" ] || victims=$(running "$host" orted)
   [ -n "$victims" ] || victims=$(running head mpirun)
+  durable=$(journal_count)
   # shellcheck disable=SC2086
   [ -z "$victims" ] || kill -KILL $victims 2>/dev/null || true
   end_job "$after_death"
