@@ -183,10 +183,12 @@ kill_at() {
 }
 
 random_kills() {
-  local done=0 missed=0 moment target name
+  local done=0 missed=0 draw moment target name
   RANDOM=$seed
   while [ "$done" -lt "$kill_count" ]; do
-    moment=$(awk "BEGIN { printf \"%.2f\", $undisturbed * $RANDOM / 32768 }")
+    # Not drawn in the substitution: a shell of its own has a seed of its own.
+    draw=$RANDOM
+    moment=$(awk "BEGIN { printf \"%.2f\", $undisturbed * $draw / 32768 }")
     target=$((RANDOM % 5))
     name="rank $target"
     [ "$target" -lt 4 ] || name=mpirun
