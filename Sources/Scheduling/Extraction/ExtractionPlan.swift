@@ -31,6 +31,8 @@ public struct ExtractionPlan: Sendable, Codable {
   public let biases: [Int: TensorPair]
   /// The work, in the order in which it is given out: the dearest first.
   public let units: [WorkUnit]
+  /// Whether each module's factors come with what every selection of their triplets would leave.
+  public let certifiesSelections: Bool
 
   /// One thing that one rank does.
   public enum WorkUnit: Sendable, Codable, Hashable {

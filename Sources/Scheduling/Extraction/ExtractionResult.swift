@@ -16,6 +16,7 @@ enum ExtractionResult {
     var factorRank = 0
     var byteCountOfA = 0
     var residualEnergy = 0.0
+    var certificate: SelectionCertificate?
   }
 
   /// A length, a JSON header of that length, then the bytes of A and B.
@@ -32,6 +33,7 @@ enum ExtractionResult {
       header.factorRank = factors.rank
       header.byteCountOfA = factors.a.count
       header.residualEnergy = factors.residualEnergy
+      header.certificate = factors.certificate
     }
     let json = try JSONEncoder().encode(header)
     var bytes = UnitNumber.encode(json.count)
@@ -59,6 +61,6 @@ enum ExtractionResult {
         ? nil
         : LoRAFactors(
           a: Array(payload.prefix(header.byteCountOfA)), b: Array(payload.dropFirst(header.byteCountOfA)),
-          rank: header.factorRank, residualEnergy: header.residualEnergy))
+          rank: header.factorRank, residualEnergy: header.residualEnergy, certificate: header.certificate))
   }
 }

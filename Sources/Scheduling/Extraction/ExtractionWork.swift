@@ -83,7 +83,7 @@ public struct ExtractionWork: UnitWork {
     if svd.rank > 0 {
       factors = try LoRAFactors(
         svd, of: delta.matrix, layout: plan.layout.modules[index].layout, factorType: plan.layout.factorType,
-        module: plan.modules[index].name, share: share)
+        module: plan.modules[index].name, share: share, certifiesSelections: plan.certifiesSelections)
     }
     let record = ModuleRecord(
       module: plan.modules[index], requestedRank: plan.layout.modules[index].largestRank, report: svd.report,
