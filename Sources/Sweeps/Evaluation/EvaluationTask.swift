@@ -29,6 +29,8 @@ package struct EvaluationTask: Sendable, Codable {
 
   /// Between the request to end and the order.
   private static let graceSeconds = 5.0
+  /// The same where a launcher is about to kill this rank too.
+  private static let stopSeconds = 0.2
 
   /// Runs it to its end; called on a thread of its own.
   ///
@@ -42,13 +44,14 @@ package struct EvaluationTask: Sendable, Codable {
       EvaluationOutcome(
         status: status, message: message, seconds: Date().timeIntervalSince(start), values: values)
     }
-    FileManager.default.createFile(atPath: logPath, contents: nil)
-    guard let log = FileHandle(forWritingAtPath: logPath) else {
+    guard FileManager.default.createFile(atPath: logPath, contents: nil),
+      let log = FileHandle(forWritingAtPath: logPath)
+    else {
       return outcome(.failed, "its log \(logPath) cannot be written")
     }
     let process = Process()
     process.executableURL = URL(filePath: "/bin/sh")
-    process.arguments = ["-c", command]
+    process.arguments = ["-c", "\(useAllProcessors)\n\(command)"]
     process.environment = inheritedEnvironment().merging(environment) { _, added in added }
     process.standardInput = FileHandle.nullDevice
     process.standardError = log
@@ -56,7 +59,6 @@ package struct EvaluationTask: Sendable, Codable {
     process.standardOutput = output.pipe
     let ended = DispatchSemaphore(value: 0)
     process.terminationHandler = { _ in ended.signal() }
-    useAllProcessors()
     do { try process.run() } catch { return outcome(.failed, "/bin/sh cannot be started: \(error)") }
     output.start()
     let ending = wait(for: ended, of: process, since: start, isStopped: isStopped)
@@ -88,8 +90,10 @@ package struct EvaluationTask: Sendable, Codable {
   ) -> Ending {
     var ending = Ending.byItself
     while ended.wait(timeout: .now() + 0.1) == .timedOut {
+      var grace = Self.graceSeconds
       if isStopped() {
         ending = .stopped
+        grace = Self.stopSeconds
       } else if let timeoutSeconds, Date().timeIntervalSince(start) > timeoutSeconds {
         ending = .timeout
       } else {
@@ -97,7 +101,7 @@ package struct EvaluationTask: Sendable, Codable {
       }
       // Foundation makes the child the leader of a group of its own.
       kill(-process.processIdentifier, SIGTERM)
-      if ended.wait(timeout: .now() + Self.graceSeconds) == .timedOut {
+      if ended.wait(timeout: .now() + grace) == .timedOut {
         kill(-process.processIdentifier, SIGKILL)
         ended.wait()
       }
@@ -107,23 +111,16 @@ package struct EvaluationTask: Sendable, Codable {
   }
 }
 
+/// A line for the shell: launchers bind a rank to one core, but an evaluation has the machine for itself.
+private let useAllProcessors =
+  "taskset -pc 0-\(ProcessInfo.processInfo.processorCount - 1) $$ >/dev/null 2>&1 || true"
+
 /// The environment without what the launcher told this rank, which would confuse an MPI program in the command.
 private func inheritedEnvironment() -> [String: String] {
   let launcherPrefixes = ["OMPI_", "PMIX_", "PMI_", "ORTE_", "OPAL_"]
   return ProcessInfo.processInfo.environment.filter { name, _ in
     name.hasPrefix("OMPI_ALLOW_RUN_AS_ROOT") || !launcherPrefixes.contains { name.hasPrefix($0) }
   }
-}
-
-/// Lets this thread and what it starts run on every processor the system gives: launchers bind a rank to one core,
-/// but an evaluation has the machine for itself.
-private func useAllProcessors() {
-  var all = cpu_set_t()
-  let word = UInt.max
-  all.__bits = (
-    word, word, word, word, word, word, word, word, word, word, word, word, word, word, word, word
-  )
-  sched_setaffinity(0, MemoryLayout<cpu_set_t>.size, &all)
 }
 
 /// A child's standard output: into the log as it comes, and its end kept.

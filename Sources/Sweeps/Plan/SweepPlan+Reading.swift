@@ -1,7 +1,7 @@
 internal import Adapters
 internal import Foundation
 internal import LinearAlgebra
-public import Scheduling
+internal import Scheduling
 internal import WeightSources
 
 extension SweepPlan {
