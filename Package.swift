@@ -13,13 +13,14 @@ let targets: [Target] = [
     providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
   // Not by pkg-config: its file requires a BLAS and a LAPACK of its own choice, and needs neither here.
   .systemLibrary(name: "CScaLAPACK", providers: [.apt(["libscalapack-openmpi-dev"])]),
+  .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
   // Optimised in every configuration: the test suite runs these loops over real models.
   .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
   // Layer 1: three worlds that know nothing of each other.
   .target(name: "MPI", dependencies: ["CMPI"]),
   .target(name: "LinearAlgebra", dependencies: ["COpenBLAS", "CKernels"]),
-  .target(name: "Checkpoints", dependencies: ["CKernels"]),
+  .target(name: "Checkpoints", dependencies: ["CKernels", "CXXHash"]),
 
   // One matrix over several ranks: the only place where the worlds of MPI and of matrices meet below a plan.
   .target(name: "DistributedLinearAlgebra", dependencies: ["MPI", "LinearAlgebra", "CScaLAPACK"]),

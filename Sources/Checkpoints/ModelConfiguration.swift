@@ -25,9 +25,7 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
   /// Reads the `config.json` of a model's folder, or beside a model's file; nil if there is none.
   /// - Throws: `CheckpointError.malformedHeader` if there is one that is no JSON object.
   public static func read(modelPath: String) throws -> ModelConfiguration? {
-    let folder =
-      modelPath.hasSuffix(".safetensors") ? (modelPath as NSString).deletingLastPathComponent : modelPath
-    let path = (folder.isEmpty ? "." : folder) + "/config.json"
+    let path = path(modelPath: modelPath)
     guard let data = FileManager.default.contents(atPath: path) else { return nil }
     guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any] else {
       throw CheckpointError.malformedHeader(path: path, problem: "is no JSON object")
@@ -38,5 +36,12 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
       modelType: object["model_type"] as? String,
       tiesWordEmbeddings: object["tie_word_embeddings"] as? Bool,
       quantizationMethod: quantization?["quant_method"] as? String)
+  }
+
+  /// Where the configuration of a model's folder or file is, if it has one.
+  static func path(modelPath: String) -> String {
+    let folder =
+      modelPath.hasSuffix(".safetensors") ? (modelPath as NSString).deletingLastPathComponent : modelPath
+    return (folder.isEmpty ? "." : folder) + "/config.json"
   }
 }

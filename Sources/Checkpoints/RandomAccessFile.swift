@@ -58,6 +58,15 @@ public struct RandomAccessFile: ~Copyable {
     _ = posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), Int32(POSIX_FADV_WILLNEED))
   }
 
+  /// When the file was last changed, in nanoseconds since 1970.
+  func modified() throws -> Int {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      throw CheckpointError.system(path: path, operation: "look at", errorNumber: errno)
+    }
+    return status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
+  }
+
   /// The size now, which may no longer be the size it was opened with.
   private func currentSize() -> Int {
     var status = stat()
@@ -65,7 +74,9 @@ public struct RandomAccessFile: ~Copyable {
   }
 
   /// A range of the file as an array.
-  func bytes(_ range: Range<Int>, of what: String) throws -> [UInt8] {
+  ///
+  /// - Throws: As `read(into:at:of:)`, with `what` for the tensor.
+  public func bytes(_ range: Range<Int>, of what: String) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: range.count)
     try bytes.withUnsafeMutableBytes { try read(into: $0, at: range.lowerBound, of: what) }
     return bytes

@@ -37,6 +37,16 @@ public enum ExitCode: Int32, Sendable, Codable {
   }
 }
 
+extension ExitCode {
+  /// Whether what a job had finished is of use to the same job started again: not if its input was wrong.
+  var keepsFinishedWork: Bool {
+    switch self {
+    case .inputOutput, .resumable, .internalFault: true
+    case .success, .usage, .badInput: false
+    }
+  }
+}
+
 /// An error of a layer above this one, which says itself how a job ends by it.
 public protocol ExitCoded: Error {
   /// The code this error ends a job with.

@@ -61,10 +61,12 @@ public struct MPIProgram: Sendable {
   ///   - arguments: The program's own.
   ///   - timeoutSeconds: After that many mpirun ends the job with `timeoutStatus`.
   ///   - environment: Added to the inherited one and to `MPIProgram.environment`.
+  ///   - meanwhile: Called on another thread once mpirun has started, with its process number.
   /// - Returns: mpirun's status, and what all ranks printed.
   /// - Throws: Foundation's error if mpirun cannot be started.
   public func run(
-    ranks: Int, arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:]
+    ranks: Int, arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:],
+    meanwhile: (@Sendable (Int32) -> Void)? = nil
   ) throws -> ProcessResult {
     let options = [
       "--oversubscribe", "--bind-to", "none", "--timeout", "\(timeoutSeconds)", "-n", "\(ranks)",
@@ -73,7 +75,7 @@ public struct MPIProgram: Sendable {
       "mpirun", options + [executable] + firstArguments + arguments,
       environment: Self.environment.merging(environment) { _, added in added },
       // mpirun's own time-out comes first, since it ends the ranks too.
-      timeoutSeconds: timeoutSeconds + 10)
+      timeoutSeconds: timeoutSeconds + 10, meanwhile: meanwhile)
   }
 
   /// Runs the program alone, as a user without mpirun does.
@@ -82,12 +84,15 @@ public struct MPIProgram: Sendable {
   ///   - arguments: The program's own.
   ///   - timeoutSeconds: After that many it is killed.
   ///   - environment: Added to the inherited one.
+  ///   - meanwhile: Called on another thread once the program has started, with its process number.
   /// - Returns: The program's status, and what it printed.
   /// - Throws: Foundation's error if the program cannot be started.
   public func runAlone(
-    arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:]
+    arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:],
+    meanwhile: (@Sendable (Int32) -> Void)? = nil
   ) throws -> ProcessResult {
     try ProcessRunner.run(
-      executable, firstArguments + arguments, environment: environment, timeoutSeconds: timeoutSeconds)
+      executable, firstArguments + arguments, environment: environment, timeoutSeconds: timeoutSeconds,
+      meanwhile: meanwhile)
   }
 }

@@ -36,11 +36,12 @@ public enum ProcessRunner {
   ///   - environment: Added to what this process inherited; nothing is removed.
   ///   - workingFolder: Where the program starts; nil for this process's own folder.
   ///   - timeoutSeconds: After that many the program is killed, and its status is 128 + 9.
+  ///   - meanwhile: Called on another thread once the program has started, with its process number.
   /// - Returns: The status and both outputs.
   /// - Throws: Foundation's error if the program cannot be started.
   public static func run(
     _ executable: String, _ arguments: [String], environment: [String: String] = [:],
-    workingFolder: String? = nil, timeoutSeconds: Int = 60
+    workingFolder: String? = nil, timeoutSeconds: Int = 60, meanwhile: (@Sendable (Int32) -> Void)? = nil
   ) throws -> ProcessResult {
     let process = Process()
     // `env` looks the name up in PATH and becomes the program.
@@ -57,6 +58,11 @@ public enum ProcessRunner {
     let ended = DispatchSemaphore(value: 0)
     process.terminationHandler = { _ in ended.signal() }
     try process.run()
+
+    if let meanwhile {
+      let identifier = process.processIdentifier
+      Thread.detachNewThread { meanwhile(identifier) }
+    }
 
     // Read both while the program runs: a full pipe would stop it for ever.
     output.start()

@@ -12,6 +12,7 @@ struct AdapterFolder {
   /// The part of report.json that the tests check, under the names that stand in the file.
   struct Report: Decodable {
     let bytesRead: Int
+    let carriedOverCount: Int
     let modules: [Module]
     let leftOut: [LeftOut]
     let notes: [String]

@@ -16,7 +16,24 @@ extension UnbraidSuite {
       try FileManager.default.removeItem(atPath: workspace.outputPath + "/notes.txt")
       #expect(try workspace.adapter(["--rank", "2"]).adapted.count == 4)
       try workspace.expectRefusal(
-        "{out}: the output folder already holds 4 entries; remove it or give another with -o")
+        "{out}: the output folder already holds 4 entries; remove it or give another with -o",
+        ["--rank", "3"])
+    }
+
+    @Test("the same command on its own complete output says so and changes nothing", arguments: [nil, 2])
+    func complete(ranks: Int?) throws {
+      let workspace = try Workspace()
+      let first = try workspace.extract(["--rank", "2"], ranks: ranks)
+      // As if the job had been killed after its last rename.
+      try workspace.folder.write("left".utf8, to: "left")
+      try FileManager.default.moveItem(
+        atPath: workspace.folder.file("left"),
+        toPath: workspace.folder.makeFolder("out.partial/journal") + "/000001.safetensors")
+      let second = try workspace.extract(["--rank", "2"], ranks: ranks)
+      #expect(second.status == 0)
+      let summary = try #require(first.outputLines.last).dropFirst("\(workspace.outputPath): ".count)
+      #expect(second.outputLines == ["\(workspace.outputPath): is complete already: \(summary)"])
+      #expect(!FileManager.default.fileExists(atPath: workspace.outputPath + ".partial"))
     }
 
     @Test("a file under the output's name is refused and kept")
@@ -53,12 +70,19 @@ extension UnbraidSuite {
     @Test("a second job on an output that another one fills is refused and harms nothing")
     func locked() throws {
       let workspace = try Workspace()
-      let partial = try workspace.folder.makeFolder("out.partial")
-      try workspace.folder.write("half".utf8, to: "out.partial/adapter_model.safetensors.tmp")
-      let lock = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      _ = try workspace.folder.makeFolder("out.partial/contents")
+      try workspace.folder.write("half".utf8, to: "out.partial/contents/adapter_model.safetensors.tmp")
+      let owner = """
+        {"beat":0,"host":"node7","process":12,"since":"2026-11-21T10:00:00Z",
+          "token":"00000000-0000-0000-0000-000000000000"}
+        """
+      try workspace.folder.write(owner.utf8, to: "out.partial/lock")
+      let lock = open(workspace.folder.file("out.partial/lock"), O_RDWR | O_CLOEXEC)
       defer { close(lock) }
       try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
-      try workspace.expectRefusal("{out}.partial: another job is filling this folder; give another with -o")
+      try workspace.expectRefusal(
+        "{out}.partial: another job is filling this folder (process 12 on node7, since 2026-11-21T10:00:00Z); "
+          + "give another with -o")
     }
 
     @Test("a place that cannot be written to is refused with the system's reason")
@@ -80,46 +104,5 @@ extension UnbraidSuite {
       #expect(
         result.errorOutput == "unbraid: \(mount.path)/out.partial: cannot create: Read-only file system\n")
     }
-
-    @Test(
-      "a disk that fills up during the factors or the documents ends the job with 74 and harms nothing",
-      .enabled(if: TemporaryMount.isPermitted, "needs mount(8)"),
-      arguments: [16, 32, 40, 48])
-    func fullDisk(kilobytes: Int) throws {
-      let workspace = try Workspace(.small(layers: 8))
-      let mount = try TemporaryMount(options: "size=\(kilobytes)k", in: workspace.folder)
-      try workspace.folder.write("finished".utf8, to: "mount/other")
-      let result = try Workspace.run(
-        ["extract", workspace.basePath, workspace.tunedPath, "-o", mount.path + "/out", "--rank", "4"])
-      #expect(result.status == 74)
-      #expect(result.sentences.count == 1)
-      #expect(result.errorOutput.hasPrefix("unbraid: \(mount.path)/out.partial/"))
-      #expect(result.errorOutput.hasSuffix(": cannot write: No space left on device\n"))
-      #expect(try FileManager.default.contentsOfDirectory(atPath: mount.path) == ["other"])
-      #expect(try String(contentsOfFile: mount.path + "/other", encoding: .utf8) == "finished")
-    }
   }
-}
-
-/// A small file system in memory, mounted as `mount` in a test's folder for the time of the test.
-private final class TemporaryMount {
-  let path: String
-  /// Kept, so that it is removed after the mount.
-  private let folder: TemporaryFolder
-
-  /// Whether this process may mount at all: root in a machine or container of its own.
-  static let isPermitted: Bool = {
-    guard let folder = try? TemporaryFolder(), (try? TemporaryMount(options: "size=4k", in: folder)) != nil
-    else { return false }
-    return true
-  }()
-
-  init(options: String, in folder: TemporaryFolder) throws {
-    self.folder = folder
-    path = try folder.makeFolder("mount")
-    let result = try ProcessRunner.run("mount", ["-t", "tmpfs", "-o", options, "tmpfs", path])
-    try #require(result.status == 0, "\(result.errorOutput)")
-  }
-
-  deinit { _ = try? ProcessRunner.run("umount", [path]) }
 }

@@ -30,10 +30,12 @@ struct Workspace {
   }
 
   /// Runs the program with any arguments: alone, or under mpirun if a number of ranks is given.
-  static func run(_ arguments: [String], ranks: Int? = nil) throws -> ProcessResult {
+  static func run(
+    _ arguments: [String], ranks: Int? = nil, meanwhile: (@Sendable (Int32) -> Void)? = nil
+  ) throws -> ProcessResult {
     let result =
-      try ranks.map { try program.run(ranks: $0, arguments: arguments) }
-      ?? program.runAlone(arguments: arguments)
+      try ranks.map { try program.run(ranks: $0, arguments: arguments, meanwhile: meanwhile) }
+      ?? program.runAlone(arguments: arguments, meanwhile: meanwhile)
     // What the program says of this machine's BLAS is no concern of a test.
     return result.droppingErrorLines {
       $0.hasPrefix("unbraid: note: ") && $0.contains(": OpenBLAS uses its ")
@@ -41,8 +43,11 @@ struct Workspace {
   }
 
   /// `unbraid extract base tuned -o out`.
-  func extract(_ options: [String] = [], ranks: Int? = nil) throws -> ProcessResult {
-    try Self.run(["extract", basePath, tunedPath, "-o", outputPath] + options, ranks: ranks)
+  func extract(
+    _ options: [String] = [], ranks: Int? = nil, meanwhile: (@Sendable (Int32) -> Void)? = nil
+  ) throws -> ProcessResult {
+    try Self.run(
+      ["extract", basePath, tunedPath, "-o", outputPath] + options, ranks: ranks, meanwhile: meanwhile)
   }
 
   /// `unbraid plan base tuned`.

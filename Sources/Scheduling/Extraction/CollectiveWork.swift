@@ -11,24 +11,26 @@ struct CollectiveWork {
 
   init(_ plan: ExtractionPlan) { self.plan = plan }
 
-  /// Collective: does every unit and hands its result to rank 0.
+  /// Collective: does every unit that is not finished and hands its result to rank 0.
   ///
   /// - Returns: The statistics of every rank, on rank 0 alone.
   /// - Throws: On any rank, its own error or one that all ranks throw.
-  func run(on world: borrowing Communicator, collect: (Int, ExtractionResult) throws -> Void) throws
-    -> [RankStatistics]
-  {
+  func run(
+    on world: borrowing Communicator, finished: Set<Int>, collect: (Int, [UInt8]) throws -> Void
+  ) throws -> [RankStatistics] {
     let start = secondsNow()
     let reader = DeltaReader()
     var times = PipelineTimes()
-    for (number, unit) in plan.units.enumerated() {
+    for (number, unit) in plan.units.enumerated() where !finished.contains(number) {
       switch unit {
       case .measure(let index):
         // One reader is enough: measuring takes no time beside an exact SVD.
-        if world.rank == 0 { try collect(number, .measured(reader.measure(plan.leftOut[index].pair))) }
+        if world.rank == 0 {
+          try collect(number, ExtractionResult.measured(reader.measure(plan.leftOut[index].pair)).encoded())
+        }
       case .decompose(let index):
         let result = try decompose(index, reader, &times, world)
-        if world.rank == 0 { try collect(number, result) }
+        if world.rank == 0 { try collect(number, result.encoded()) }
       }
       times.unitCount += 1
     }

@@ -1,5 +1,6 @@
 internal import Adapters
 internal import Checkpoints
+internal import Foundation
 internal import LinearAlgebra
 public import MPI
 internal import WeightSources
@@ -19,46 +20,102 @@ public struct Extraction {
 
   /// Collective: decomposes every module and writes the adapter on rank 0.
   ///
+  /// What an interrupted run of the same job has finished is in the folder's journal and not done again.
+  ///
   /// - Parameters:
   ///   - world: All ranks of the job.
   ///   - folder: Rank 0's output; nil on the others.
+  ///   - notify: Called on rank 0 with sentences for a person.
   ///   - onProgress: Called on rank 0 after each unit.
   /// - Returns: On rank 0 the report; elsewhere nil.
-  /// - Throws: On rank 0 the first error of any rank; the folder is then not published.
+  /// - Throws: On rank 0 the first error of any rank; the folder is then not published. Finished units stay in
+  ///   its journal unless the input is at fault.
   public func run(
-    on world: borrowing Communicator, into folder: OutputFolder?, onProgress: (ProgressState) -> Void
+    on world: borrowing Communicator, into folder: OutputFolder?, notify: (String) -> Void,
+    onProgress: (ProgressState) -> Void
   ) throws -> ExtractionReport? {
     let start = secondsNow()
     guard world.rank == 0, let folder else {
-      _ = try runUnits(on: world) { _, _ in }
+      _ = try runUnits(on: world, finished: sharedUnits(nil, on: world)) { _, _ in }
       return nil
     }
-    var sink = try ExtractionSink(plan, folder: folder)
-    var progress = ProgressState(plan)
-    let ranks = try runUnits(on: world) { unit, result in
-      try sink.collect(plan.units[unit], result)
-      progress.finish(unit: unit, of: plan)
-      onProgress(progress)
+    let journal = try Journal(folder: folder.journalPath, identity: plan.identity(version: versionText))
+    do {
+      announce(journal, folder, notify)
+      let finished = try sharedUnits(journal.carriedOver, on: world)
+      var progress = ProgressState(plan)
+      for unit in finished { progress.finish(unit: unit, of: plan) }
+      let ranks = try runUnits(on: world, finished: finished) { unit, bytes in
+        try journal.append(unit, bytes)
+        progress.finish(unit: unit, of: plan)
+        onProgress(progress)
+      }
+      try journal.flush()
+      try plan.checkInputs()
+      let records = try emit(journal, into: folder)
+      let report = ExtractionReport(
+        plan, version: versionText, records: records, carriedOver: finished, ranks: ranks,
+        seconds: secondsNow() - start)
+      try writeDurably(report.encoded(), to: folder.contentsPath + "/report.json")
+      try folder.publish()
+      journal.close()
+      return report
+    } catch {
+      journal.close()
+      keepOrDiscard(journal, folder, after: error, notify)
+      throw error
     }
-    return try sink.finish(ranks: ranks, version: versionText) { secondsNow() - start }
   }
 
-  /// Collective: does all units, by ranks and teams or by all ranks together as the method has it.
-  private func runUnits(on world: borrowing Communicator, collect: (Int, ExtractionResult) throws -> Void)
-    throws
-    -> [RankStatistics]
-  {
+  private func announce(_ journal: Journal, _ folder: OutputFolder, _ notify: (String) -> Void) {
+    for damage in journal.damages { notify("note: \(damage)") }
+    guard !journal.carriedOver.isEmpty else { return }
+    if let abandonment = folder.abandonment { notify("note: \(abandonment)") }
+    notify("carrying on: \(journal.carriedOver.count) of \(plan.units.count) tensors were finished before")
+  }
+
+  /// Finished work outlives every error but those that make it worthless.
+  private func keepOrDiscard(
+    _ journal: Journal, _ folder: OutputFolder, after error: any Error, _ notify: (String) -> Void
+  ) {
+    guard journal.finishedCount > 0, ExitCode(for: error).keepsFinishedWork else { return folder.discard() }
+    notify(
+      "\(journal.finishedCount) of \(plan.units.count) tensors are finished and kept in "
+        + "\(folder.partialPath); the same command carries on")
+  }
+
+  /// Collective: what rank 0 knows to be finished, on every rank.
+  private func sharedUnits(_ units: Set<Int>?, on world: borrowing Communicator) throws -> Set<Int> {
+    let bytes = try units.map { Array(try JSONEncoder().encode($0.sorted())) } ?? []
+    return Set(try JSONDecoder().decode([Int].self, from: Data(try world.broadcast(bytes, root: 0))))
+  }
+
+  /// Makes the adapter from the journal, one unit in memory at a time.
+  private func emit(_ journal: Journal, into folder: OutputFolder) throws -> AdapterEmission.Records {
+    try folder.clearContents()
+    var emission = try AdapterEmission(plan, folder: folder.contentsPath)
+    for (number, unit) in plan.units.enumerated() {
+      guard let bytes = try journal.read(number) else {
+        preconditionFailure("every unit is finished when the adapter is made")
+      }
+      try emission.write(unit, try ExtractionResult(decoding: bytes))
+    }
+    return try emission.finish()
+  }
+
+  /// Collective: does the units that are left, by ranks and teams or by all ranks together as the method has it.
+  private func runUnits(
+    on world: borrowing Communicator, finished: Set<Int>, collect: (Int, [UInt8]) throws -> Void
+  ) throws -> [RankStatistics] {
     if plan.request.method.isCollective {
-      return try CollectiveWork(plan).run(on: world, collect: collect)
+      return try CollectiveWork(plan).run(on: world, finished: finished, collect: collect)
     }
     let work = ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount)
     let teams = try plan.teams(for: resources)
     let job = DistributedJob(
-      work, costs: plan.units.map { plan.price(of: $0).operations }, teams: teams,
+      work, costs: plan.units.map { plan.price(of: $0).operations }, teams: teams, finished: finished,
       threadCount: resources.threadCount)
-    return try job.run(on: world) { unit, bytes in
-      try collect(unit, try ExtractionResult(decoding: bytes))
-    }
+    return try job.run(on: world, collect: collect)
   }
 }
 
@@ -89,7 +146,7 @@ public struct ProgressState: Sendable {
 
 extension ExtractionPlan {
   /// Operations and bytes of a unit; a measurement counts as a few operations a byte.
-  fileprivate func price(of unit: WorkUnit) -> (operations: Double, byteCount: Int) {
+  func price(of unit: WorkUnit) -> (operations: Double, byteCount: Int) {
     switch unit {
     case .decompose(let index): return (costs[index].operations, costs[index].byteCount)
     case .measure(let index):

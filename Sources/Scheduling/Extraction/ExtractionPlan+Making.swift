@@ -59,6 +59,7 @@ extension ExtractionPlan {
     ).sorted()
     biases = request.savesBias ? moduleBiases(selection.modules, pairing) : [:]
     notes = planNotes(pairing, selection, request, isHeadTied: configuration?.tiesWordEmbeddings ?? false)
+    inputs = try base.inputFiles() + tuned.inputFiles()
     units = orderedUnits(selection.modules, costs, leftOut: selection.leftOut)
     self.certifiesSelections = certifiesSelections
   }

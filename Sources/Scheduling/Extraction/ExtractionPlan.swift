@@ -1,6 +1,6 @@
 internal import Foundation
 public import Adapters
-internal import Checkpoints
+public import Checkpoints
 public import LinearAlgebra
 public import WeightSources
 
@@ -29,6 +29,8 @@ public struct ExtractionPlan: Sendable, Codable {
   public let allModulePaths: [String]
   /// Changes of bias that could be stored: the module's index, and the bias's values on both sides.
   public let biases: [Int: TensorPair]
+  /// The files of both models, as they were when this was made.
+  public let inputs: [InputFile]
   /// The work, in the order in which it is given out: the dearest first.
   public let units: [WorkUnit]
   /// Whether each module's factors come with what every selection of their triplets would leave.

@@ -1,5 +1,7 @@
 public import Adapters
+public import Checkpoints
 public import Foundation
+internal import LinearAlgebra
 internal import WeightSources
 
 /// `report.json`: everything measured about one extraction, and the numbers a person asks for first.
@@ -10,9 +12,13 @@ public struct ExtractionReport: Sendable, Codable {
   public let version: String
   /// OpenBLAS's version, build and kernels on rank 0.
   public let blas: String
-  /// Wall-clock seconds from the plan's end to the last file.
+  /// Wall-clock seconds of this run, from the plan's end to the last file.
   public let seconds: Double
-  /// Bytes read from both models.
+  /// The files of both models, as they were.
+  public let inputs: [InputFile]
+  /// Units, tensors that is, that earlier runs of the job had finished before they were interrupted.
+  public let carriedOverCount: Int
+  /// Bytes read from both models by this run.
   public let bytesRead: Int
   /// One record a module, in the plan's order.
   public let modules: [ModuleRecord]
@@ -20,8 +26,44 @@ public struct ExtractionReport: Sendable, Codable {
   public let leftOut: [LeftOutRecord]
   /// Sentences of the plan.
   public let notes: [String]
-  /// How each rank spent the job.
+  /// How each rank spent this run.
   public let ranks: [RankStatistics]
+
+  init(
+    _ plan: ExtractionPlan, version: String, records: AdapterEmission.Records, carriedOver: Set<Int>,
+    ranks: [RankStatistics], seconds: Double
+  ) {
+    request = plan.request
+    self.version = version
+    blas = "\(BLASLibrary.configuration) (\(BLASLibrary.coreName))"
+    self.seconds = seconds
+    inputs = plan.inputs
+    carriedOverCount = carriedOver.count
+    bytesRead = plan.units.enumerated().reduce(0) { sum, entry in
+      carriedOver.contains(entry.offset) ? sum : sum + plan.price(of: entry.element).byteCount
+    }
+    modules = records.modules
+    leftOut = records.leftOut
+    notes = plan.notes
+    self.ranks = ranks
+  }
+
+  /// The report of a folder that this very job has completed; nil if it holds anything else.
+  ///
+  /// - Parameters:
+  ///   - path: The output folder.
+  ///   - plan: What the job is.
+  ///   - version: The program's version.
+  /// - Returns: The report as it was written.
+  public static func completed(at path: String, _ plan: ExtractionPlan, version: String) -> ExtractionReport?
+  {
+    guard let data = FileManager.default.contents(atPath: path + "/report.json"),
+      let report = try? JSONDecoder().decode(ExtractionReport.self, from: data)
+    else { return nil }
+    let isSame =
+      report.version == version && report.inputs == plan.inputs && report.request == plan.request
+    return isSame ? report : nil
+  }
 
   /// ‖Δ‖² over all modules.
   public var energy: Double { modules.reduce(0) { $0 + $1.energy } }

@@ -3,7 +3,7 @@ public import LinearAlgebra
 public import WeightSources
 
 /// What a person asked for, complete and checked as far as that goes without the models.
-public struct ExtractionRequest: Sendable, Codable {
+public struct ExtractionRequest: Sendable, Codable, Equatable {
   /// The base model's folder or file.
   public var basePath: String
   /// The fine-tuned model's folder or file.

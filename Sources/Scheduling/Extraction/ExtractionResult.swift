@@ -1,9 +1,9 @@
-internal import Adapters
+package import Adapters
 internal import Foundation
-internal import WeightSources
+package import WeightSources
 
-/// One unit's result, as it travels to the coordinator.
-enum ExtractionResult {
+/// One unit's result, as it travels to the coordinator and into the journal.
+package enum ExtractionResult {
   /// A module's record and its factors; none if the module did not change.
   case decomposed(ModuleRecord, LoRAFactors?)
   /// How much a left-out tensor changed.
@@ -20,7 +20,7 @@ enum ExtractionResult {
   }
 
   /// A length, a JSON header of that length, then the bytes of A and B.
-  func encoded() throws -> [UInt8] {
+  package func encoded() throws -> [UInt8] {
     var header = Header()
     var factors: LoRAFactors?
     switch self {
@@ -46,7 +46,8 @@ enum ExtractionResult {
     return bytes
   }
 
-  init(decoding bytes: [UInt8]) throws {
+  /// The result that these bytes were made of.
+  package init(decoding bytes: [UInt8]) throws {
     let headerLength = UnitNumber.decode(bytes)
     let header = try JSONDecoder().decode(Header.self, from: Data(bytes[8..<8 + headerLength]))
     if let measure = header.measure {

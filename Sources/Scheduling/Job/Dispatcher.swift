@@ -22,8 +22,9 @@ public struct Dispatcher: Sendable {
   ///   - costs: What each unit takes, in any measure.
   ///   - rankCount: The ranks of the job.
   ///   - teams: The units that several ranks share.
-  public init(costs: [Double], rankCount: Int, teams: [Team] = []) {
-    let shared = Set(teams.map(\.unit))
+  ///   - finished: Units that nobody is to do.
+  public init(costs: [Double], rankCount: Int, teams: [Team] = [], finished: Set<Int> = []) {
+    let shared = finished.union(teams.map(\.unit))
     self.costs = costs
     queue = costs.indices.filter { !shared.contains($0) }
     remainingCost = queue.reduce(0) { $0 + costs[$1] }

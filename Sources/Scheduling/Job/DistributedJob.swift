@@ -11,6 +11,7 @@ public struct DistributedJob<Work: UnitWork> {
   private let work: Work
   private let costs: [Double]
   private let teams: [Team]
+  private let finished: Set<Int>
   private let threadCount: Int
 
   /// A job of units in the order in which they are to be given out, some of them to teams.
@@ -19,11 +20,15 @@ public struct DistributedJob<Work: UnitWork> {
   ///   - work: What is done with a unit.
   ///   - costs: What each unit takes, in any measure; there are as many units.
   ///   - teams: The units that several ranks share.
+  ///   - finished: Units that an earlier run has done.
   ///   - threadCount: What the work uses of this rank's processors, for the statistics.
-  public init(_ work: Work, costs: [Double], teams: [Team] = [], threadCount: Int = 1) {
+  public init(
+    _ work: Work, costs: [Double], teams: [Team] = [], finished: Set<Int> = [], threadCount: Int = 1
+  ) {
     self.work = work
     self.costs = costs
-    self.teams = teams
+    self.teams = teams.filter { !finished.contains($0.unit) }
+    self.finished = finished
     self.threadCount = threadCount
   }
 
@@ -51,7 +56,7 @@ public struct DistributedJob<Work: UnitWork> {
     _ world: borrowing Communicator, _ own: inout JobRank<Work>, start: Double,
     _ collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
-    var dispatcher = Dispatcher(costs: costs, rankCount: world.size, teams: teams)
+    var dispatcher = Dispatcher(costs: costs, rankCount: world.size, teams: teams, finished: finished)
     while !dispatcher.isDone {
       try handOut(&dispatcher, &own, world)
       for outcome in own.takeOutcomes() {

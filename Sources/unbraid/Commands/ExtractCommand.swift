@@ -27,14 +27,15 @@ struct ExtractCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     let request = try arguments.request()
     let plan = try sharedPlan(request, on: world)
+    let folder = world.rank == 0 ? try outputFolder(for: plan) : nil
+    guard try world.broadcast(folder == nil ? [0] : [1], root: 0) == [1] else { return }
     let resources = try resourceArguments.resources(on: world)
     if world.rank == 0 {
       for notice in resources.notices { Messages.printNotice("note: \(notice)") }
     }
-    let folder = world.rank == 0 ? try OutputFolder(path: output) : nil
     let progress = ProgressPrinter()
     let extraction = Extraction(plan, resources: resources, version: Unbraid.version)
-    let report = try extraction.run(on: world, into: folder) { state in
+    let report = try extraction.run(on: world, into: folder, notify: Messages.printNotice) { state in
       progress.show(
         state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
     }
@@ -42,6 +43,19 @@ struct ExtractCommand: JobCommand {
     if let report {
       for note in plan.notes { Messages.printNotice("note: \(note)") }
       print("\(output): \(report.summary)")
+    }
+  }
+
+  /// Rank 0's folder to fill; nil if this very job has filled it already, which a scheduler that starts it again
+  /// need not know.
+  private func outputFolder(for plan: ExtractionPlan) throws -> OutputFolder? {
+    do { return try OutputFolder(path: output) } catch let error as OutputError {
+      guard case .occupied = error,
+        let report = ExtractionReport.completed(at: output, plan, version: Unbraid.version)
+      else { throw error }
+      OutputFolder.removeRemains(of: output)
+      print("\(output): is complete already: \(report.summary)")
+      return nil
     }
   }
 }

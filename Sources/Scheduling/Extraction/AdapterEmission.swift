@@ -1,24 +1,28 @@
-internal import Adapters
+package import Adapters
 internal import Checkpoints
 internal import Foundation
 internal import LinearAlgebra
 internal import WeightSources
 
-/// Rank 0's end of an extraction: files every result as it comes, and at last the documents.
-struct ExtractionSink: ~Copyable {
+/// Writes an adapter's folder from the results of a plan's units, given in any order.
+package struct AdapterEmission: ~Copyable {
   private let plan: ExtractionPlan
-  private let folder: OutputFolder
+  private let folder: String
   private var file: PEFTAdapterFile
   private var records: [Int: ModuleRecord] = [:]
   private var measures: [Int: DifferenceMeasure] = [:]
 
-  init(_ plan: ExtractionPlan, folder: OutputFolder) throws {
+  /// Begins the files of a folder that exists and holds nothing.
+  ///
+  /// - Throws: `CheckpointError.system` if the device refuses.
+  package init(_ plan: ExtractionPlan, folder: String) throws {
     self.plan = plan
     self.folder = folder
-    file = try PEFTAdapterFile(path: folder.file("adapter_model.safetensors"), layout: plan.layout)
+    file = try PEFTAdapterFile(path: folder + "/adapter_model.safetensors", layout: plan.layout)
   }
 
-  mutating func collect(_ unit: ExtractionPlan.WorkUnit, _ result: ExtractionResult) throws {
+  /// Files one unit's result.
+  package mutating func write(_ unit: ExtractionPlan.WorkUnit, _ result: ExtractionResult) throws {
     switch (unit, result) {
     case (.decompose(let index), .decomposed(let record, let factors)):
       if let factors {
@@ -32,10 +36,11 @@ struct ExtractionSink: ~Copyable {
     }
   }
 
-  /// Writes what is left, the configuration, the card and the report, and publishes the folder.
-  consuming func finish(ranks: [RankStatistics], version: String, seconds: () -> Double) throws
-    -> ExtractionReport
-  {
+  /// Writes what is left, the configuration and the card; all files are durable when this returns.
+  ///
+  /// - Returns: The records of the report, in the plan's order.
+  /// - Throws: `ExtractionError.identical` if no module changed, or what the device has against it.
+  package consuming func finish() throws -> Records {
     let modules = plan.modules.indices.compactMap { records[$0] }
     guard modules.contains(where: { $0.rank > 0 }) else {
       throw ExtractionError.identical(
@@ -46,17 +51,17 @@ struct ExtractionSink: ~Copyable {
     let reader = DeltaReader()
     if plan.layout.writesBias { try writeBiases(reader) }
     let saved = try writeSavable(reader, changed: changedModules(leftOut))
-    try folder.write(configuration(modules, saved: saved).encoded(), to: "adapter_config.json")
+    try writeDurably(configuration(saved: saved).encoded(), to: folder + "/adapter_config.json")
     let card = plan.card(modules: modules, leftOut: leftOut, stored: saved.tensors)
-    try folder.write(Data(card.markdown.utf8), to: "README.md")
-    let report = ExtractionReport(
-      request: plan.request, version: version,
-      blas: "\(BLASLibrary.configuration) (\(BLASLibrary.coreName))", seconds: seconds(),
-      bytesRead: plan.byteCount, modules: modules, leftOut: leftOut, notes: plan.notes, ranks: ranks)
-    try folder.write(report.encoded(), to: "report.json")
+    try writeDurably(Data(card.markdown.utf8), to: folder + "/README.md")
     try file.finish()
-    try folder.publish()
-    return report
+    return Records(modules: modules, leftOut: leftOut)
+  }
+
+  /// What is known about each module and each tensor that was left out.
+  package struct Records {
+    package let modules: [ModuleRecord]
+    package let leftOut: [LeftOutRecord]
   }
 
   /// Checkpoint paths of modules of which some tensor changed.
@@ -92,7 +97,7 @@ struct ExtractionSink: ~Copyable {
     var tensors: [String] = []
   }
 
-  private func configuration(_ modules: [ModuleRecord], saved: Saved) -> PEFTConfiguration {
+  private func configuration(saved: Saved) -> PEFTConfiguration {
     let ranks = plan.layout.modules.indices.compactMap { index -> (String, Int)? in
       guard let rank = records[index]?.rank, rank > 0 else { return nil }
       return (plan.layout.modules[index].path, rank)

@@ -1,0 +1,73 @@
+public import Checkpoints
+internal import Foundation
+
+/// What a job does and on what: two jobs with the same identity write the same bytes.
+public struct JobIdentity: Sendable, Codable, Equatable {
+  /// The options as they were resolved, named as on the command line, and the program's version.
+  public let options: [Option]
+  /// The files it reads, as they were when it was planned.
+  public let inputs: [InputFile]
+
+  /// One option and its value.
+  public struct Option: Sendable, Codable, Equatable {
+    /// As on the command line.
+    public let name: String
+    /// As it would be typed.
+    public let value: String
+  }
+
+  /// An identity of given parts.
+  public init(options: [(name: String, value: String)], inputs: [InputFile]) {
+    self.options = options.map { Option(name: $0.name, value: $0.value) }
+    self.inputs = inputs
+  }
+
+  /// What is different about another job, a sentence each; empty if nothing is.
+  public func differences(to other: JobIdentity) -> [String] {
+    var sentences: [String] = []
+    for name in (options + other.options).map(\.name).uniqued() {
+      let (here, there) = (values(name), other.values(name))
+      if here != there { sentences.append("\(name) \(there) there, \(here) here") }
+    }
+    let others = Dictionary(grouping: other.inputs, by: \.path)
+    for input in inputs {
+      guard let before = others[input.path]?.first else {
+        sentences.append("\(input.path) is read here, but not there")
+        continue
+      }
+      if let difference = difference(before, input) { sentences.append("\(input.path) \(difference)") }
+    }
+    let paths = Set(inputs.map(\.path))
+    for input in other.inputs where !paths.contains(input.path) {
+      sentences.append("\(input.path) was read there, but not here")
+    }
+    return sentences
+  }
+
+  /// The values of an option that may be given several times.
+  private func values(_ name: String) -> String {
+    let values = options.filter { $0.name == name }.map(\.value)
+    return values.isEmpty ? "not given" : values.joined(separator: ", ")
+  }
+}
+
+private func difference(_ before: InputFile, _ now: InputFile) -> String? {
+  if before.size != now.size { return "has \(now.size) bytes now and had \(before.size) then" }
+  if before.header != now.header { return "has another header (hash \(now.header), then \(before.header))" }
+  if before.modified != now.modified {
+    return "was changed on \(date(now.modified)), after the \(date(before.modified)) of then"
+  }
+  return nil
+}
+
+private func date(_ nanoseconds: Int) -> String {
+  Date(timeIntervalSince1970: Double(nanoseconds) * 1e-9)
+    .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+}
+
+extension Sequence where Element: Hashable {
+  fileprivate func uniqued() -> [Element] {
+    var seen: Set<Element> = []
+    return filter { seen.insert($0).inserted }
+  }
+}

@@ -1,0 +1,182 @@
+internal import Foundation
+
+/// The finished units of a job, kept in a folder so that the same job, started again, carries on.
+///
+/// A thread of its own writes what `append` is given, several results at once where they come fast, so that a
+/// slow device delays nobody. A unit counts as finished once its segment is durable: written, fsynced, renamed,
+/// and the folder fsynced.
+public final class Journal: @unchecked Sendable {
+  // Sendable because every stored property below the lock is touched only under it.
+
+  /// Units that earlier runs of the job had finished.
+  public let carriedOver: Set<Int>
+  /// What was found damaged and is computed again, a sentence each.
+  public let damages: [String]
+  private let folder: String
+
+  private let lock = NSCondition()
+  private var segments: [Int: JournalSegment] = [:]
+  private var pending: [(unit: Int, bytes: [UInt8])] = []
+  private var pendingBytes = 0
+  private var segmentCount: Int
+  private var failure: (any Error)?
+  private var isWriting = false
+  private var isClosed = false
+  /// Nobody waits for results any longer: what is there is written without waiting for more.
+  private var isFlushing = false
+
+  /// How long results wait for others to be written with them; a crash loses no more than that.
+  private static let gatheringTime = 0.1
+  /// Bytes that may wait; beyond that `append` waits for the device.
+  private static let largestPending = 512 << 20
+
+  /// Opens the journal of a job, empty or with what earlier runs left.
+  ///
+  /// - Parameters:
+  ///   - folder: Where it is; made if it is not there.
+  ///   - identity: What the job is.
+  /// - Throws: `OutputError.otherJob` if the folder has work of a job with another identity, `.failed` or
+  ///   `CheckpointError` if it cannot be read or made.
+  public init(folder: String, identity: JobIdentity) throws {
+    self.folder = folder
+    let files = try openFolder(folder, identity: identity)
+    segmentCount = files.compactMap(segmentNumber).max() ?? 0
+    var sentences: [String] = []
+    for file in files where segmentNumber(file) != nil {
+      let path = folder + "/" + file
+      do {
+        let segment = try JournalSegment(opening: path) { sentences.append($0) }
+        for unit in segment.results.keys { segments[unit] = segment }
+      } catch {
+        sentences.append("\(error); what it held is computed again")
+      }
+    }
+    damages = sentences
+    carriedOver = Set(segments.keys)
+    let thread = Thread { self.writeSegments() }
+    thread.name = "journal"
+    thread.start()
+  }
+
+  /// Ends the journal's thread once everything that was appended is written, as far as it can be.
+  public func close() {
+    try? flush()
+    lock.withChange { isClosed = true }
+  }
+
+  /// How many units are durable now.
+  public var finishedCount: Int { lock.withChange { segments.count } }
+
+  /// Takes a unit's result; it is durable a moment later.
+  ///
+  /// - Throws: The error that ended the writing of an earlier one.
+  public func append(_ unit: Int, _ bytes: [UInt8]) throws {
+    lock.lock()
+    defer { lock.unlock() }
+    while pendingBytes > Self.largestPending && failure == nil { lock.wait() }
+    if let failure { throw failure }
+    pending.append((unit, bytes))
+    pendingBytes += bytes.count
+    lock.broadcast()
+  }
+
+  /// Waits until everything that was appended is durable.
+  ///
+  /// - Throws: The error that ended the writing.
+  public func flush() throws {
+    lock.lock()
+    defer { lock.unlock() }
+    isFlushing = true
+    lock.broadcast()
+    while (!pending.isEmpty || isWriting) && failure == nil { lock.wait() }
+    isFlushing = false
+    if let failure { throw failure }
+  }
+
+  /// The result of a finished unit; nil if it is not finished.
+  ///
+  /// - Throws: `CheckpointError` if its file cannot be read any more.
+  public func read(_ unit: Int) throws -> [UInt8]? {
+    try lock.withChange { segments[unit] }?.read(unit)
+  }
+
+  private func writeSegments() {
+    while let results = nextResults() {
+      do {
+        try writeSegment(results)
+      } catch {
+        // A device that has no room for all of them may have some for the first ones.
+        for result in results where results.count > 1 {
+          guard (try? writeSegment([result])) != nil else { break }
+        }
+        lock.withChange { failure = error }
+      }
+      lock.withChange { isWriting = false }
+    }
+  }
+
+  private func writeSegment(_ results: [(unit: Int, bytes: [UInt8])]) throws {
+    let number = lock.withChange {
+      segmentCount += 1
+      return segmentCount
+    }
+    let path = folder + "/" + String(format: "%06d", number) + segmentSuffix
+    let segment = try JournalSegment(writing: results, to: path)
+    lock.withChange { for (unit, _) in results { segments[unit] = segment } }
+  }
+
+  /// Waits for results, and a little longer for more of them.
+  private func nextResults() -> [(unit: Int, bytes: [UInt8])]? {
+    lock.lock()
+    defer { lock.unlock() }
+    while pending.isEmpty {
+      if isClosed || failure != nil { return nil }
+      lock.wait()
+    }
+    let deadline = Date(timeIntervalSinceNow: Self.gatheringTime)
+    while !isFlushing && !isClosed && pendingBytes < Self.largestPending / 8 && lock.wait(until: deadline) {}
+    defer {
+      pending.removeAll()
+      pendingBytes = 0
+      lock.broadcast()
+    }
+    isWriting = true
+    return pending
+  }
+}
+
+private let identityFile = "job.json"
+private let segmentSuffix = ".safetensors"
+
+private func segmentNumber(_ file: String) -> Int? {
+  file.hasSuffix(segmentSuffix) ? Int(file.dropLast(segmentSuffix.count)) : nil
+}
+
+/// Makes the folder with the job's identity, or holds the identity against the one that is there; returns its
+/// files.
+private func openFolder(_ folder: String, identity: JobIdentity) throws -> [String] {
+  _ = try makeFolders(folder)
+  let path = folder + "/" + identityFile
+  guard let data = FileManager.default.contents(atPath: path),
+    let other = try? JSONDecoder().decode(JobIdentity.self, from: data)
+  else {
+    // Without an identity nobody knows what the rest is; it is written first and whole, so there is none.
+    try removeAll(folder)
+    _ = try makeFolders(folder)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try writeDurably(try encoder.encode(identity), to: path)
+    return []
+  }
+  let differences = identity.differences(to: other)
+  let files = (try? FileManager.default.contentsOfDirectory(atPath: folder).sorted()) ?? []
+  if !differences.isEmpty {
+    // A job that had finished nothing stands in nobody's way.
+    if !files.contains(where: { segmentNumber($0) != nil }) {
+      try removeAll(folder)
+      return try openFolder(folder, identity: identity)
+    }
+    throw OutputError.otherJob(path: folder, differences: differences)
+  }
+  return files
+}

@@ -1,0 +1,76 @@
+internal import Checkpoints
+internal import Foundation
+
+/// One file of a journal: the results of some units, each with its hash.
+///
+/// A safetensors file of byte tensors, since its writer lets files appear whole and durable, and its reader
+/// refuses what is cut or damaged; the hashes are in its metadata.
+struct JournalSegment {
+  let path: String
+  /// Where each unit's result is.
+  private(set) var results: [Int: TensorLocation] = [:]
+
+  /// Writes results as a new segment: whole and durable when this returns, or not there.
+  ///
+  /// - Throws: `CheckpointError.system` if the device refuses.
+  init(writing results: [(unit: Int, bytes: [UInt8])], to path: String) throws {
+    self.path = path
+    var writer = try SafetensorsWriter(
+      path: path,
+      slots: results.map {
+        SafetensorsWriter.Slot(name: name($0.unit), elementType: .u8, largestShape: [$0.bytes.count])
+      },
+      metadata: Dictionary(
+        uniqueKeysWithValues: results.map { (name($0.unit), ContentHash(of: $0.bytes).description) }))
+    for (unit, bytes) in results { try writer.write(bytes, to: name(unit), shape: [bytes.count]) }
+    try writer.finish()
+    for tensor in try SafetensorsHeader.read(path: path).tensors { self.results[try unit(tensor)] = tensor }
+  }
+
+  /// Opens a segment that another run wrote; units whose bytes are not those that were written are left out.
+  ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - damaged: Called for each unit that is left out, with the sentence that says why.
+  /// - Throws: `CheckpointError` if nothing of the file can be trusted.
+  init(opening path: String, damaged: (String) -> Void) throws {
+    self.path = path
+    let header = try SafetensorsHeader.read(path: path)
+    for tensor in header.tensors {
+      let unit = try unit(tensor)
+      let found = ContentHash(of: try RandomAccessFile(path: path).bytes(tensor))
+      if found.description == header.metadata[tensor.name] {
+        results[unit] = tensor
+      } else {
+        damaged(
+          "\(path): \(tensor.name) has the hash \(found), written as "
+            + "\(header.metadata[tensor.name] ?? "none"); it is computed again")
+      }
+    }
+  }
+
+  /// The result of a unit of this segment.
+  ///
+  /// - Throws: `CheckpointError` if the file cannot be read any more.
+  func read(_ unit: Int) throws -> [UInt8]? {
+    guard let tensor = results[unit] else { return nil }
+    return try RandomAccessFile(path: path).bytes(tensor)
+  }
+
+  private func unit(_ tensor: TensorLocation) throws -> Int {
+    guard let number = Int(tensor.name.dropFirst(namePrefix.count)), number >= 0 else {
+      throw CheckpointError.malformedTensor(path: path, tensor: tensor.name, problem: "is no unit of a job")
+    }
+    return number
+  }
+}
+
+private let namePrefix = "unit."
+
+private func name(_ unit: Int) -> String { "\(namePrefix)\(unit)" }
+
+extension RandomAccessFile {
+  fileprivate func bytes(_ tensor: TensorLocation) throws -> [UInt8] {
+    try bytes(tensor.offset..<tensor.offset + tensor.byteCount, of: tensor.name)
+  }
+}

@@ -1,0 +1,60 @@
+internal import Foundation
+internal import Glibc
+
+/// Makes a folder and those above it; returns the ones that were made, deepest first.
+func makeFolders(_ path: String) throws -> [String] {
+  if mkdir(path, 0o777) == 0 { return [path] }
+  if errno == EEXIST { return [] }
+  let parent = (path as NSString).deletingLastPathComponent
+  guard errno == ENOENT, !parent.isEmpty, parent != path else { throw OutputError.system("create", path) }
+  let made = try makeFolders(parent)
+  guard mkdir(path, 0o777) == 0 else {
+    let error = OutputError.system("create", path)
+    for folder in made { rmdir(folder) }
+    throw error
+  }
+  return [path] + made
+}
+
+/// Removes a file or folder with all it holds; what is not there needs no removing.
+func removeAll(_ path: String) throws {
+  guard access(path, F_OK) == 0 else { return }
+  do { try FileManager.default.removeItem(atPath: path) } catch { throw OutputError.system("remove", path) }
+}
+
+/// Makes the entries of a folder durable: names survive a crash of the machine only then.
+func syncFolder(_ path: String) throws {
+  let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw OutputError.system("open", path) }
+  defer { close(descriptor) }
+  guard fsync(descriptor) == 0 else { throw OutputError.system("fsync", path) }
+}
+
+/// Writes a small file durably: it appears whole under its name, or not at all.
+///
+/// - Throws: `OutputError.failed` with the operation that the system refused.
+func writeDurably(_ data: Data, to path: String) throws {
+  let temporary = path + ".tmp"
+  do { try write(data, toNew: temporary) } catch {
+    unlink(temporary)
+    throw error
+  }
+  guard rename(temporary, path) == 0 else { throw OutputError.system("rename", path) }
+  try syncFolder((path as NSString).deletingLastPathComponent)
+}
+
+private func write(_ data: Data, toNew path: String) throws {
+  let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+  guard descriptor >= 0 else { throw OutputError.system("create", path) }
+  defer { close(descriptor) }
+  let bytes = [UInt8](data)
+  var done = 0
+  while done < bytes.count {
+    // A slice's own copy: an array passes to C as it is.
+    let count = Glibc.write(descriptor, Array(bytes[done...]), bytes.count - done)
+    if count < 0 && errno == EINTR { continue }
+    guard count > 0 else { throw OutputError.system("write", path) }
+    done += count
+  }
+  guard fsync(descriptor) == 0 else { throw OutputError.system("fsync", path) }
+}

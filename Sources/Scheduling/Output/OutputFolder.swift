@@ -1,0 +1,104 @@
+internal import Foundation
+internal import Glibc
+
+/// A folder that is filled out of sight and appears complete under its name, or not at all.
+///
+/// Work goes on in `<path>.partial`, which a lock keeps for one job: `journal` holds what a job that is started
+/// again need not do again, `contents` what is going to appear. `publish()` renames `contents`. A job that is
+/// killed leaves all of it, visibly unfinished.
+public final class OutputFolder {
+  /// The name under which the folder will appear.
+  public let path: String
+  /// Where the work goes on meanwhile.
+  public let partialPath: String
+  /// Folders above it that did not exist before, deepest first.
+  private var madeParents: [String] = []
+  private var lock: FolderLock?
+
+  /// Where finished work is kept for a job that is started again.
+  public var journalPath: String { partialPath + "/journal" }
+  /// Where the files of the folder are made.
+  public var contentsPath: String { partialPath + "/contents" }
+
+  /// Takes the name for this job.
+  ///
+  /// - Throws: `OutputError.occupied` if something is there already, `.inUse` if another job fills it now,
+  ///   `.failed` with the operation and the reason if it cannot be made.
+  public convenience init(path: String) throws {
+    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    try refuseOccupied(path)
+    try self.init(name: path)
+    // The job that had the lock until now may have published it.
+    try refuseOccupied(path)
+  }
+
+  /// Removes what a job left that was killed after it had published the folder.
+  public static func removeRemains(of path: String) {
+    guard FileManager.default.fileExists(atPath: path + ".partial") else { return }
+    // If another job has it after all, or the system refuses, they stay: they are in nobody's way.
+    (try? OutputFolder(name: path))?.discard()
+  }
+
+  private init(name path: String) throws {
+    self.path = path
+    partialPath = path + ".partial"
+    var made = try makeFolders(partialPath)
+    while lock == nil {
+      do { lock = try FolderLock(folder: partialPath) } catch {
+        // The job that had the lock until now may have taken the folder along.
+        if !FileManager.default.fileExists(atPath: partialPath) {
+          made = try makeFolders(partialPath)
+          continue
+        }
+        // The folder itself may be another job's; those above it were ours alone to make.
+        for folder in made { rmdir(folder) }
+        throw error
+      }
+    }
+    madeParents = Array(made.dropFirst())
+  }
+
+  deinit {
+    lock = nil
+    // Whatever holds nothing goes; these calls refuse a folder that holds something.
+    for folder in [partialPath] + madeParents { rmdir(folder) }
+  }
+
+  /// A sentence about a job that filled this folder before and is gone; nil if there was none.
+  public var abandonment: String? { lock?.abandonedBy.map { "\(partialPath): left by \($0), which is gone" } }
+
+  /// Makes the folder of the contents anew; what a killed job left in it is of no use.
+  ///
+  /// - Throws: `OutputError.failed` if the system refuses.
+  public func clearContents() throws {
+    try removeAll(contentsPath)
+    _ = try makeFolders(contentsPath)
+  }
+
+  /// Lets the contents appear under the folder's name, durably, and removes everything else.
+  public func publish() throws {
+    try syncFolder(contentsPath)
+    // The name may exist as an empty folder, which rename replaces.
+    guard rename(contentsPath, path) == 0 else { throw OutputError.system("rename", path) }
+    let parent = (path as NSString).deletingLastPathComponent
+    try syncFolder(parent.isEmpty ? "." : parent)
+    discard()
+  }
+
+  /// Removes the work: it is published, or of no use.
+  public func discard() {
+    // The lock goes last, with its file. What cannot be removed is harmless, and the next job says why.
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: partialPath)) ?? [] where name != "lock"
+    {
+      try? removeAll(partialPath + "/" + name)
+    }
+  }
+}
+
+private func refuseOccupied(_ path: String) throws {
+  var isFolder: ObjCBool = false
+  guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { return }
+  guard isFolder.boolValue else { throw OutputError.notAFolder(path: path) }
+  let entries = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+  guard entries.isEmpty else { throw OutputError.occupied(path: path, entryCount: entries.count) }
+}
