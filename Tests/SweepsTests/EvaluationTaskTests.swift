@@ -14,7 +14,7 @@ import Testing
     -> EvaluationOutcome
   {
     EvaluationTask(
-      command: command, environment: ["UNBRAID_ADAPTER": "/a b"], logPath: logPath, timeoutSeconds: timeout
+      command: command, environment: ["UNBRAID_ADAPTER": "/a b"], folder: folder.path, logPath: logPath, timeoutSeconds: timeout
     ).run(isStopped: isStopped)
   }
 

@@ -19,6 +19,17 @@ package enum ExtractionResult {
     var certificate: SelectionCertificate?
   }
 
+  /// What a unit's failure hands in instead: a length of zero and the failure.
+  static func encoded(failure: JobFailure) throws -> [UInt8] {
+    UnitNumber.encode(0) + Array(try JSONEncoder().encode(failure))
+  }
+
+  /// The failure that these bytes are, if they are no result.
+  static func failure(in bytes: [UInt8]) throws -> JobFailure? {
+    guard UnitNumber.decode(bytes) == 0 else { return nil }
+    return try JSONDecoder().decode(JobFailure.self, from: Data(bytes.dropFirst(UnitNumber.byteCount)))
+  }
+
   /// A length, a JSON header of that length, then the bytes of A and B.
   package func encoded() throws -> [UInt8] {
     var header = Header()

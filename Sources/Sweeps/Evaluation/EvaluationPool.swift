@@ -40,12 +40,12 @@ package struct EvaluationPool: ~Copyable {
   ///   - countPerHost: How many evaluations a machine runs at a time.
   /// - Throws: An `MPIError`.
   package init(on world: borrowing Communicator, countPerHost: Int) throws {
-    self.world = try world.duplicate()
     var hosts: [[UInt8]: Int] = [:]
     evaluators = try world.allGather(Array(Runtime.processorName.utf8)).enumerated().compactMap { rank, host in
       hosts[host, default: 0] += 1
       return hosts[host, default: 0] <= countPerHost ? rank : nil
     }
+    self.world = try world.duplicate()
   }
 
   /// On rank 0: runs tasks.

@@ -8,6 +8,8 @@ package struct EvaluationTask: Sendable, Codable {
   let command: String
   /// Added to what this process inherited.
   let environment: [String: String]
+  /// Where it starts, if that is a folder on the machine that runs it.
+  let folder: String
   /// Where everything it prints is kept.
   let logPath: String
   /// Seconds after which it is ended; nil for never.
@@ -18,11 +20,13 @@ package struct EvaluationTask: Sendable, Codable {
   /// - Parameters:
   ///   - command: For the shell.
   ///   - environment: Added to what this process inherited.
+  ///   - folder: Where it starts.
   ///   - logPath: Where everything it prints is kept.
   ///   - timeoutSeconds: After that many it is ended; nil for never.
-  package init(command: String, environment: [String: String], logPath: String, timeoutSeconds: Double?) {
+  package init(command: String, environment: [String: String], folder: String, logPath: String, timeoutSeconds: Double?) {
     self.command = command
     self.environment = environment
+    self.folder = folder
     self.logPath = logPath
     self.timeoutSeconds = timeoutSeconds
   }
@@ -53,6 +57,7 @@ package struct EvaluationTask: Sendable, Codable {
     process.executableURL = URL(filePath: "/bin/sh")
     process.arguments = ["-c", "\(useAllProcessors)\n\(command)"]
     process.environment = inheritedEnvironment().merging(environment) { _, added in added }
+    if FileManager.default.fileExists(atPath: folder) { process.currentDirectoryURL = URL(filePath: folder) }
     process.standardInput = FileHandle.nullDevice
     process.standardError = log
     let output = LoggedOutput(log)

@@ -37,8 +37,11 @@ extension SweepPlan {
         .filter { members[$0.0] != nil }.map(\.1))
     options = try readOptions(members)
     evaluation = try members[Key.evaluate].map(readEvaluation)
-    search = try members[Key.search].map { node throws(SweepPlanError) in
-      try readSearch(node, pairs: self.pairs, ranks: ranks, filters: filters, evaluation: evaluation)
+    if let node = members[Key.search] {
+      search = try readSearch(
+        node, pairs: self.pairs, ranks: ranks, filters: filters, evaluation: evaluation)
+    } else {
+      search = nil
     }
     try refuseEqualNames(in: root)
     if let edits = members[Key.edits] { try refuseBeyondRank(edits) }

@@ -93,7 +93,7 @@ public struct SweepPlan: Sendable, Codable {
   }
 
   /// A search for the best edit.
-  public struct Search: Sendable, Codable {
+  public struct Search: Sendable, Codable, Equatable {
     /// The number of the evaluation that counts.
     public let metric: String
     /// Whether more of it is better.

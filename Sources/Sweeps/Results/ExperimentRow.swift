@@ -1,3 +1,5 @@
+public import Scheduling
+
 /// What is known about one experiment: a row of the results, and a file of its own.
 public struct ExperimentRow: Sendable, Codable, Equatable {
   /// The experiment's name, which is its folder's.
@@ -12,8 +14,8 @@ public struct ExperimentRow: Sendable, Codable, Equatable {
   public var filter: String
   /// The edit's name.
   public var edit: String
-  /// What the edit keeps or drops, as in a plan.
-  public var editText: String
+  /// What the edit keeps or drops.
+  public var selection: TripletEdit
   /// How it stands.
   public var status: Status
   /// Why it failed, or what else is to be said.
@@ -24,8 +26,9 @@ public struct ExperimentRow: Sendable, Codable, Equatable {
   public var evaluation: Evaluation?
   /// Whether a search found nothing better.
   public var isBest: Bool?
-  /// Everything the adapter depends on: equal facts, equal bytes.
-  public var facts: [String: String]
+  /// Everything the adapter depends on: equal identities, equal bytes. Nil in tables, and where the models could
+  /// not be read.
+  public var identity: JobIdentity?
 
   /// How an experiment stands.
   public enum Status: String, Sendable, Codable {
@@ -54,11 +57,11 @@ public struct ExperimentRow: Sendable, Codable, Equatable {
   /// - Parameters:
   ///   - experiment: What it is.
   ///   - status: How it stands.
-  ///   - facts: Everything the adapter depends on.
+  ///   - identity: Everything the adapter depends on, if the models could be read.
   ///   - message: Why, if it failed.
   ///   - adapter: Its numbers.
   init(
-    _ experiment: Experiment, _ status: Status, facts: [String: String], message: String? = nil,
+    _ experiment: Experiment, _ status: Status, identity: JobIdentity?, message: String? = nil,
     adapter: AdapterFigures? = nil
   ) {
     name = experiment.name
@@ -67,11 +70,11 @@ public struct ExperimentRow: Sendable, Codable, Equatable {
     tolerance = experiment.tolerance
     filter = experiment.filter.name
     edit = experiment.edit.name
-    editText = experiment.edit.edit.text
+    selection = experiment.edit.edit
     self.status = status
     self.message = message
     self.adapter = adapter
-    self.facts = facts
+    self.identity = identity
   }
 }
 

@@ -7,10 +7,10 @@ struct ResultsTable {
   /// A table of rows in the order to show them.
   init(_ rows: [ExperimentRow]) { self.rows = rows }
 
-  private static let columns: [(name: String, cell: (ExperimentRow) -> String)] = [
+  private static let columns: [(name: String, cell: @Sendable (ExperimentRow) -> String)] = [
     ("name", { $0.name }), ("pair", { $0.pair }), ("rank", { String($0.rank.dropFirst()) }),
     ("tolerance", { "\($0.tolerance)" }), ("filter", { $0.filter }), ("edit", { $0.edit }),
-    ("selection", { $0.editText }), ("status", { $0.status.rawValue }),
+    ("selection", { $0.selection.text }), ("status", { $0.status.rawValue }),
     ("modules", { $0.adapter.map { "\($0.modules)" } ?? "" }),
     ("parameters", { $0.adapter.map { "\($0.parameters)" } ?? "" }),
     ("bytes", { $0.adapter.map { "\($0.bytes)" } ?? "" }),
@@ -34,11 +34,16 @@ struct ResultsTable {
     return ([header] + lines).map { $0.map(quoted).joined(separator: ",") + "\r\n" }.joined()
   }
 
-  /// A list of rows, each whole.
+  /// A list of rows, without what only a program needs that carries on.
   func json() throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return try encoder.encode(rows) + Data("\n".utf8)
+    let shown = rows.map { row in
+      var row = row
+      row.identity = nil
+      return row
+    }
+    return try encoder.encode(shown) + Data("\n".utf8)
   }
 
   private func quoted(_ cell: String) -> String {
