@@ -63,7 +63,9 @@ let targets: [Target] = [
     name: "TestSupport", dependencies: ["LinearAlgebra", "Checkpoints"], path: "Tests/TestSupport"),
   .executableTarget(
     name: "mpi-test-program",
-    dependencies: ["MPI", "LinearAlgebra", "DistributedLinearAlgebra", "COpenBLAS", "TestSupport"],
+    dependencies: [
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Scheduling", "COpenBLAS", "TestSupport",
+    ],
     path: "Tests/mpi-test-program"),
   .testTarget(name: "MPITests", dependencies: ["TestSupport", "mpi-test-program"]),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
@@ -79,7 +81,9 @@ let targets: [Target] = [
     dependencies: ["Adapters", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
   .testTarget(
     name: "SchedulingTests",
-    dependencies: ["Scheduling", "LinearAlgebra", "Checkpoints", "WeightSources", "TestSupport"]),
+    dependencies: [
+      "Scheduling", "LinearAlgebra", "Checkpoints", "WeightSources", "TestSupport", "mpi-test-program",
+    ]),
   .testTarget(
     name: "SweepsTests", dependencies: ["Sweeps", "TestSupport"]),
   .testTarget(

@@ -4,19 +4,25 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf '\n== %s\n' "$*"; }
 
-# Installs the packages of apt-packages.txt that are missing; asks for nothing when none is.
+# Installs the packages of a list here that are missing; asks for nothing when none is.
 install_packages() {
   local missing=() package
   while read -r package; do
     case "$package" in '' | '#'*) continue ;; esac
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done <"$repository/deploy/apt-packages.txt"
+  done <"$repository/deploy/$1"
   [ ${#missing[@]} -eq 0 ] && return
   say "installing ${missing[*]}"
   local privileged=()
   [ "$(id -u)" -eq 0 ] || privileged=(sudo)
   "${privileged[@]}" apt-get update -qq
   DEBIAN_FRONTEND=noninteractive "${privileged[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# Installs what the checks on several hosts need, where that takes no password; they skip what stays missing.
+install_cluster_packages() {
+  [ "$(id -u)" -eq 0 ] || return 0
+  (install_packages apt-packages-cluster.txt) || echo "not installed: the checks that need them will say so"
 }
 
 require_swift() {

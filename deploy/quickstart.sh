@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 [ $# -eq 0 ] || [ "$*" = --real ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 
 require_swift
-install_packages
+install_packages apt-packages.txt
 build_release --product unbraid
 build_release --product unbraid-bench
 use_this_machine_for_mpi

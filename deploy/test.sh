@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test.
 #
-#   deploy/test.sh               lint, build, all tests that need nothing but this repository
+#   deploy/test.sh               lint, build, all tests that need nothing but this repository; those on several
+#                                hosts where this machine allows namespaces
 #   deploy/test.sh --consumers   loads adapters in Transformers and PEFT and compares; makes a Python
 #                                environment of about 1.2 GB under .build
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-[ $# -eq 0 ] || [ "$*" = --consumers ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+[ $# -eq 0 ] || [ "$*" = --consumers ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 
 require_swift
-install_packages
+install_packages apt-packages.txt
 use_this_machine_for_mpi
 
 if [ "${1:-}" = --consumers ]; then
@@ -29,3 +30,13 @@ build_release --build-tests
 
 say "tests"
 swift test --package-path "$repository" -c release --skip-build --disable-xctest
+
+say "several hosts"
+install_cluster_packages
+if reason=$("$repository/deploy/cluster/hosts.sh" possible); then
+  export UNBRAID_PRODUCTS=$products
+  "$repository/deploy/cluster/check-hosts.sh"
+  "$repository/deploy/cluster/check-faults.sh" --kills 5
+else
+  echo "skipped: $reason"
+fi

@@ -4,6 +4,7 @@
 // Without this, mpi.h drags in the C++ bindings when a C++ consumer appears and hides the deprecations.
 #define OMPI_SKIP_MPICXX 1
 #include <mpi.h>
+#include <stdint.h>
 
 // mpi.h spells its handles and constants as macros with casts, which Swift cannot import. Every constant
 // that Swift code uses is wrapped, integers included, so that one convention holds.
@@ -39,5 +40,11 @@ static inline MPI_Request cmpi_request_null(void) { return MPI_REQUEST_NULL; }
 
 // MPI_STATUS_IGNORE is a cast of an integer to a pointer; MPI_Status has fields Swift reads directly.
 static inline MPI_Status *cmpi_status_ignore(void) { return MPI_STATUS_IGNORE; }
+
+// Words in memory that processes share. Nothing else is handed over through them, so no order is asked for.
+static inline uint64_t cmpi_atomic_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+static inline int cmpi_atomic_replace(uint64_t *word, uint64_t expected, uint64_t desired) {
+  return __atomic_compare_exchange_n(word, &expected, desired, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
 
 #endif

@@ -37,6 +37,14 @@ public struct Outbox: ~Copyable {
     slots = remaining
   }
 
+  /// Gives up the messages that have not left, on purpose: their receivers may never take them.
+  ///
+  /// MPI may still read their bytes, which therefore stay allocated; `Runtime.finalize` does not count them.
+  public mutating func abandon() {
+    for slot in slots { slot.send.abandon() }
+    slots = []
+  }
+
   /// Waits until every message has left, napping between looks.
   ///
   /// Long messages leave only once their receivers take them: two ranks that drain towards each other and

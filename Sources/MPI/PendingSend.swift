@@ -14,6 +14,7 @@ public struct PendingSend: ~Copyable {
 
   private let buffer: UnsafeMutableRawBufferPointer
   private var requests: [MPI_Request?] = []
+  private var isGivenUp = false
   private let label: CommunicatorLabel
 
   var byteCount: Int { buffer.count }
@@ -64,10 +65,13 @@ public struct PendingSend: ~Copyable {
     while try !isDone() { pause.rest() }
   }
 
+  /// Lets it be dropped before it is done, on purpose.
+  mutating func abandon() { isGivenUp = true }
+
   deinit {
     if requests.isEmpty {
       buffer.deallocate()
-    } else {
+    } else if !isGivenUp {
       Self.abandoned.add(1, ordering: .relaxed)
     }
   }

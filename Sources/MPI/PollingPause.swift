@@ -18,15 +18,24 @@ public struct PollingPause {
   /// Returns after this look's share of patience; with `isShort`, a quarter of it at most.
   ///
   /// Naps much shorter than that take a tenth of a core that the computing thread shares.
-  public mutating func rest(isShort: Bool = false) {
+  ///
+  /// - Parameters:
+  ///   - isShort: Whether to rest a quarter of the longest nap at most.
+  ///   - nap: Sleeps for so many nanoseconds, or less where something else can wake it.
+  public mutating func rest(isShort: Bool = false, nap: (Int) -> Void = Self.sleep) {
     lookCount += 1
     guard lookCount > Self.eagerLookCount else {
       sched_yield()
       return
     }
-    var time = timespec(tv_sec: 0, tv_nsec: isShort ? min(nanoseconds, Self.longestNap / 4) : nanoseconds)
-    nanosleep(&time, nil)
+    nap(isShort ? min(nanoseconds, Self.longestNap / 4) : nanoseconds)
     nanoseconds = min(nanoseconds * 2, Self.longestNap)
+  }
+
+  /// Sleeps for less than a second.
+  public static func sleep(nanoseconds: Int) {
+    var time = timespec(tv_sec: 0, tv_nsec: nanoseconds)
+    nanosleep(&time, nil)
   }
 
   /// Makes the next rest short again: something came.

@@ -25,6 +25,7 @@ public enum ExitCode: Int32, Sendable, Codable {
     self =
       switch error {
       case let error as JobFailure: error.exitCode
+      case is JobStopped: .resumable
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput

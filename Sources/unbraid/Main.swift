@@ -28,15 +28,29 @@ enum Program {
     BLASLibrary.useThreads(1)
     var place = Messages.Place(rank: Launcher.rank ?? 0, rankCount: 1)
     do {
+      if job.carriesOn { StopSignals.catchAll(isAlone: !Launcher.isPresent) }
       let runtime = try Runtime()
       place = Messages.Place(rank: runtime.world.rank, rankCount: runtime.world.size)
-      try job.run(on: runtime.world)
+      do {
+        try job.run(on: runtime.world)
+      } catch let stop as JobStopped {
+        endResumable(stop, runtime)
+      }
       try runtime.finalize()
     } catch {
       let failure = JobFailure(error, mpiRank: place.rank)
       Messages.printError(failure.description, at: Messages.Place(failure, rankCount: place.rankCount))
       Runtime.abort(exitCode: failure.exitCode.rawValue, isAlone: place.rankCount == 1)
     }
+  }
+
+  /// Ends this rank after a signal, together with all others: a launcher kills the rest with the first that ends.
+  private static func endResumable(_ stop: JobStopped, _ runtime: consuming Runtime) -> Never {
+    if runtime.world.rank == 0 { Messages.printNotice(stop.description) }
+    try? runtime.finalize()
+    fflush(nil)
+    // At once: a unit that was dropped may still be computed by another thread.
+    _exit(ExitCode.resumable.rawValue)
   }
 
   /// Ends before MPI starts: help and version on standard output, a wrong command line on standard error.
@@ -60,9 +74,13 @@ enum Program {
 protocol JobCommand: ParsableCommand {
   /// Collective: does the command's work.
   func run(on world: borrowing Communicator) throws
+  /// Whether a command that was stopped by a signal carries on when it is started again.
+  var carriesOn: Bool { get }
 }
 
 extension JobCommand {
+  var carriesOn: Bool { false }
+
   mutating func run() throws {
     preconditionFailure("job commands run with a communicator")
   }

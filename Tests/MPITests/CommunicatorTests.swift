@@ -30,6 +30,18 @@ extension MPISuite {
       try expectSuccess(MPIProgram("look").run(ranks: 3), ranks: 3)
     }
 
+    @Test("ranks of a node change shared words, each change once", arguments: [1, 2, 4])
+    func sharedWords(ranks: Int) throws {
+      try expectSuccess(MPIProgram("shared-words").run(ranks: ranks), ranks: ranks)
+    }
+
+    @Test("without windows there are no shared words, and no error", arguments: [1, 3])
+    func noSharedWords(ranks: Int) throws {
+      let result = try MPIProgram("no-shared-words").run(
+        ranks: ranks, environment: ["OMPI_MCA_osc": "^sm"])
+      expectSuccess(result, ranks: ranks)
+    }
+
     private func expectSuccess(_ result: ProcessResult, ranks: Int) {
       #expect(result.status == 0, "\(result.errorOutput)")
       #expect(result.outputLines == [String](repeating: "ok", count: ranks))

@@ -61,21 +61,40 @@ public struct MPIProgram: Sendable {
   ///   - arguments: The program's own.
   ///   - timeoutSeconds: After that many mpirun ends the job with `timeoutStatus`.
   ///   - environment: Added to the inherited one and to `MPIProgram.environment`.
-  ///   - meanwhile: Called on another thread once mpirun has started, with its process number.
   /// - Returns: mpirun's status, and what all ranks printed.
   /// - Throws: Foundation's error if mpirun cannot be started.
   public func run(
-    ranks: Int, arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:],
-    meanwhile: (@Sendable (Int32) -> Void)? = nil
+    ranks: Int, arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:]
   ) throws -> ProcessResult {
+    let running = try start(
+      ranks: ranks, arguments: arguments, timeoutSeconds: timeoutSeconds, environment: environment)
+    // mpirun's own time-out comes first, since it ends the ranks too.
+    return running.result(timeoutSeconds: timeoutSeconds + 10)
+  }
+
+  /// Starts the program under mpirun, whose children the ranks are.
+  ///
+  /// - Parameters:
+  ///   - ranks: How many, also more than there are cores.
+  ///   - arguments: The program's own.
+  ///   - timeoutSeconds: After that many mpirun ends the job with `timeoutStatus`.
+  ///   - environment: Added to the inherited one and to `MPIProgram.environment`.
+  /// - Returns: The running mpirun.
+  /// - Throws: Foundation's error if mpirun cannot be started.
+  public func start(
+    ranks: Int, arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:]
+  ) throws -> RunningProcess {
     let options = [
       "--oversubscribe", "--bind-to", "none", "--timeout", "\(timeoutSeconds)", "-n", "\(ranks)",
     ]
-    return try ProcessRunner.run(
+    return try ProcessRunner.start(
       "mpirun", options + [executable] + firstArguments + arguments,
-      environment: Self.environment.merging(environment) { _, added in added },
-      // mpirun's own time-out comes first, since it ends the ranks too.
-      timeoutSeconds: timeoutSeconds + 10, meanwhile: meanwhile)
+      environment: Self.environment.merging(environment) { _, added in added })
+  }
+
+  /// Starts the program alone.
+  public func startAlone(arguments: [String] = []) throws -> RunningProcess {
+    try ProcessRunner.start(executable, firstArguments + arguments)
   }
 
   /// Runs the program alone, as a user without mpirun does.
@@ -84,15 +103,12 @@ public struct MPIProgram: Sendable {
   ///   - arguments: The program's own.
   ///   - timeoutSeconds: After that many it is killed.
   ///   - environment: Added to the inherited one.
-  ///   - meanwhile: Called on another thread once the program has started, with its process number.
   /// - Returns: The program's status, and what it printed.
   /// - Throws: Foundation's error if the program cannot be started.
   public func runAlone(
-    arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:],
-    meanwhile: (@Sendable (Int32) -> Void)? = nil
+    arguments: [String] = [], timeoutSeconds: Int = 60, environment: [String: String] = [:]
   ) throws -> ProcessResult {
     try ProcessRunner.run(
-      executable, firstArguments + arguments, environment: environment, timeoutSeconds: timeoutSeconds,
-      meanwhile: meanwhile)
+      executable, firstArguments + arguments, environment: environment, timeoutSeconds: timeoutSeconds)
   }
 }

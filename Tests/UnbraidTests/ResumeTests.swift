@@ -22,15 +22,24 @@ extension UnbraidSuite {
       return ModelPair(base: ModelFixture(tensors()), tuned: ModelFixture(tensors()))
     }
 
+    /// Starts a job and returns once it has something to lose.
+    private func start(
+      _ workspace: Workspace, ranks: Int? = nil, options: [String] = options, output: String? = nil
+    ) throws -> RunningProcess {
+      let output = output ?? workspace.outputPath
+      let running = try Workspace.start(
+        ["extract", workspace.basePath, workspace.tunedPath, "-o", output] + options, ranks: ranks)
+      let journal = output + ".partial/journal/000001.safetensors"
+      while kill(running.identifier, 0) == 0 && access(journal, F_OK) != 0 { usleep(200) }
+      return running
+    }
+
     /// Kills a job as soon as it has something to lose.
     private func killEarly(_ workspace: Workspace, ranks: Int?, options: [String] = options) throws {
-      let journal = workspace.outputPath + ".partial/journal/000001.safetensors"
-      let result = try workspace.extract(options, ranks: ranks) { process in
-        waitForFile(journal, of: process)
-        // A killed mpirun's ranks live on for a moment, and may finish; without a rank there is no job.
-        for child in children(of: process) { kill(child, SIGKILL) }
-        if ranks == nil { kill(process, SIGKILL) }
-      }
+      let running = try start(workspace, ranks: ranks, options: options)
+      // A killed mpirun's ranks live on for a moment, and may finish; without a rank there is no job.
+      for process in ranks == nil ? [running.identifier] : running.children { kill(process, SIGKILL) }
+      let result = running.result(timeoutSeconds: 20)
       try #require(result.status == 128 + SIGKILL, "\(result.errorOutput)")
       try #require(access(workspace.outputPath, F_OK) != 0)
     }
@@ -54,6 +63,22 @@ extension UnbraidSuite {
       for file in Self.files {
         #expect(try resumed.bytes(file) == undisturbed.bytes(file), "\(file)")
       }
+    }
+
+    @Test("a job that is asked to stop finishes what it has in work, and says what it keeps")
+    func stopped() throws {
+      let workspace = try Workspace(Self.pair())
+      let undisturbed = try workspace.adapter(Self.options, name: "undisturbed")
+      let running = try start(workspace, ranks: 2)
+      kill(running.identifier, SIGUSR1)
+      let result = running.result(timeoutSeconds: 20)
+      #expect(result.status == 75)
+      let kept = try #require(result.sentences.first)
+      #expect(kept.hasSuffix(" of 64 tensors are finished and kept in \(workspace.outputPath).partial"))
+      #expect(result.sentences.dropFirst() == ["unbraid: stopped by SIGUSR1; the same command carries on"])
+      let resumed = try workspace.adapter(Self.options, ranks: 2)
+      #expect(kept.hasPrefix("unbraid: \(resumed.report.carriedOverCount) of "))
+      for file in Self.files { #expect(try resumed.bytes(file) == undisturbed.bytes(file), "\(file)") }
     }
 
     @Test("a method over all ranks goes on as well")
@@ -87,12 +112,10 @@ extension UnbraidSuite {
     @Test("a model that changes while the job runs is noticed before anything is published")
     func changedMeanwhile() throws {
       let workspace = try Workspace(Self.pair())
-      let journal = workspace.outputPath + ".partial/journal/000001.safetensors"
       let tuned = workspace.tunedPath + "/model.safetensors"
-      let result = try workspace.extract(Self.options) { process in
-        waitForFile(journal, of: process)
-        utimes(tuned, nil)
-      }
+      let running = try start(workspace)
+      utimes(tuned, nil)
+      let result = running.result(timeoutSeconds: 20)
       #expect(result.status == 65)
       #expect(
         result.sentences == [
@@ -143,10 +166,9 @@ extension UnbraidSuite {
       let undisturbed = try workspace.adapter(Self.options, name: "undisturbed")
       let disk = try TemporaryDisk(in: workspace.folder)
       let command = ["extract", workspace.basePath, workspace.tunedPath, "-o", disk.path + "/out"]
-      let stopped = try Workspace.run(command + Self.options) { process in
-        waitForFile(disk.path + "/out.partial/journal/000001.safetensors", of: process)
-        _ = disk.fail()
-      }
+      let running = try start(workspace, output: disk.path + "/out")
+      try #require(disk.fail())
+      let stopped = running.result(timeoutSeconds: 20)
       #expect(stopped.status == 74)
       #expect(try #require(stopped.sentences.last).hasSuffix(": Read-only file system"))
       try disk.replace()
@@ -167,16 +189,6 @@ extension UnbraidSuite {
       }
     }
   }
-}
-
-/// Returns once a file is there, or the process is not.
-private func waitForFile(_ path: String, of process: Int32) {
-  while kill(process, 0) == 0 && access(path, F_OK) != 0 { usleep(200) }
-}
-
-private func children(of process: Int32) -> [Int32] {
-  let list = try? String(contentsOfFile: "/proc/\(process)/task/\(process)/children", encoding: .utf8)
-  return (list ?? "").split(separator: " ").compactMap { Int32($0) }
 }
 
 extension ProcessResult {

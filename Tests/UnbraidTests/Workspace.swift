@@ -30,24 +30,25 @@ struct Workspace {
   }
 
   /// Runs the program with any arguments: alone, or under mpirun if a number of ranks is given.
-  static func run(
-    _ arguments: [String], ranks: Int? = nil, meanwhile: (@Sendable (Int32) -> Void)? = nil
-  ) throws -> ProcessResult {
+  static func run(_ arguments: [String], ranks: Int? = nil) throws -> ProcessResult {
     let result =
-      try ranks.map { try program.run(ranks: $0, arguments: arguments, meanwhile: meanwhile) }
-      ?? program.runAlone(arguments: arguments, meanwhile: meanwhile)
+      try ranks.map { try program.run(ranks: $0, arguments: arguments) }
+      ?? program.runAlone(arguments: arguments)
     // What the program says of this machine's BLAS is no concern of a test.
     return result.droppingErrorLines {
       $0.hasPrefix("unbraid: note: ") && $0.contains(": OpenBLAS uses its ")
     }
   }
 
+  /// Starts the program with any arguments, alone or under mpirun.
+  static func start(_ arguments: [String], ranks: Int? = nil) throws -> RunningProcess {
+    try ranks.map { try program.start(ranks: $0, arguments: arguments) }
+      ?? program.startAlone(arguments: arguments)
+  }
+
   /// `unbraid extract base tuned -o out`.
-  func extract(
-    _ options: [String] = [], ranks: Int? = nil, meanwhile: (@Sendable (Int32) -> Void)? = nil
-  ) throws -> ProcessResult {
-    try Self.run(
-      ["extract", basePath, tunedPath, "-o", outputPath] + options, ranks: ranks, meanwhile: meanwhile)
+  func extract(_ options: [String] = [], ranks: Int? = nil) throws -> ProcessResult {
+    try Self.run(["extract", basePath, tunedPath, "-o", outputPath] + options, ranks: ranks)
   }
 
   /// `unbraid plan base tuned`.

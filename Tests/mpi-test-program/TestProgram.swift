@@ -40,6 +40,10 @@ struct TestProgram {
     "exact-svd-truncated": exactSVDTruncated,
     "exact-svd-refusals": exactSVDRefusals,
     "reference-svd": referenceSVD,
+    "sleeping-job": sleepingJob,
+    "stopped-job": stoppedJob,
+    "shared-words": sharedWords,
+    "no-shared-words": noSharedWords,
   ]
 
   static func main() {

@@ -21,7 +21,12 @@ struct CollectiveWork {
     let start = secondsNow()
     let reader = DeltaReader()
     var times = PipelineTimes()
+    var listener = StopListener()
+    // A module may take minutes, in which nobody looks.
+    StopSignals.exitAtOnce(true)
+    defer { StopSignals.exitAtOnce(false) }
     for (number, unit) in plan.units.enumerated() where !finished.contains(number) {
+      try listener.stopAll(on: world)
       switch unit {
       case .measure(let index):
         // One reader is enough: measuring takes no time beside an exact SVD.
@@ -35,7 +40,7 @@ struct CollectiveWork {
       times.unitCount += 1
     }
     let own = RankStatistics(
-      mpiRank: world.rank, times: times, traffic: ExchangeTraffic(), threadCount: 1, since: start)
+      mpiRank: world.rank, times: times, threadCount: 1, since: start)
     return try world.allGather(Array(JSONEncoder().encode(own))).map {
       try JSONDecoder().decode(RankStatistics.self, from: Data($0))
     }

@@ -115,7 +115,7 @@ public struct Extraction {
     guard journal.finishedCount > 0, ExitCode(for: error).keepsFinishedWork else { return folder.discard() }
     notify(
       "\(journal.finishedCount) of \(plan.units.count) tensors are finished and kept in "
-        + "\(folder.partialPath); the same command carries on")
+        + folder.partialPath)
   }
 
   /// Collective: what rank 0 knows to be finished, on every rank.
@@ -148,7 +148,8 @@ public struct Extraction {
       plan, mpiRank: world.rank, threadCount: resources.threadCount, outlivesFailures: outlivesFailures)
     let teams = try plan.teams(for: resources)
     let job = DistributedJob(
-      work, costs: plan.units.map { plan.price(of: $0).operations }, teams: teams, finished: finished,
+      work, units: plan.units.map(plan.jobUnit), teams: teams, finished: finished,
+      headCoordinates: resources.headCoordinates,
       threadCount: resources.threadCount)
     return try job.run(on: world, collect: collect)
   }
@@ -180,6 +181,14 @@ public struct ProgressState: Sendable {
 }
 
 extension ExtractionPlan {
+  /// A unit as the job sees it.
+  fileprivate func jobUnit(_ unit: WorkUnit) -> JobUnit {
+    switch unit {
+    case .decompose(let index): JobUnit(modules[index].pair, cost: price(of: unit).operations)
+    case .measure(let index): JobUnit(leftOut[index].pair, cost: price(of: unit).operations)
+    }
+  }
+
   /// Operations and bytes of a unit; a measurement counts as a few operations a byte.
   func price(of unit: WorkUnit) -> (operations: Double, byteCount: Int) {
     switch unit {

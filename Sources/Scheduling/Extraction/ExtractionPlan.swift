@@ -59,9 +59,10 @@ public struct ExtractionPlan: Sendable, Codable {
       if case .decompose(let module) = unit { numbers[module] = number }
     }
     let planner = TeamPlanner(
-      rankCount: resources.rankCount, memoryPerRank: resources.memoryPerRank,
+      rankCount: resources.workerCount, memoryPerRank: resources.memoryPerRank,
       allowsTeams: resources.allowsTeams)
     return try planner.teams(zip(modules, costs).map { ($0.name, $1) }, unitNumbers: numbers)
+      .map { $0.shifted(by: resources.rankCount - resources.workerCount) }
   }
 
   /// Bytes a rank needs at most: its shares of the two largest differences, and the workspace of one module.

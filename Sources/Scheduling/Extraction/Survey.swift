@@ -52,8 +52,9 @@ public struct Survey: Sendable, Codable {
     var measures: [Int: DifferenceMeasure] = [:]
     var finishedCount = 0
     if !headersOnly {
-      _ = try DistributedJob(work, costs: work.pairs.map { Double($0.byteCount) }).run(on: world) {
-        unit, bytes in
+      let units = work.pairs.map { JobUnit($0, cost: Double($0.byteCount)) }
+      let job = DistributedJob(work, units: units, headCoordinates: resources.headCoordinates)
+      _ = try job.run(on: world) { unit, bytes in
         // Nil for a tensor that holds no numbers.
         measures[unit] = try JSONDecoder().decode(DifferenceMeasure?.self, from: Data(bytes))
         finishedCount += 1

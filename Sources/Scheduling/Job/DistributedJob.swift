@@ -3,32 +3,37 @@ public import MPI
 
 /// Runs units of work over all ranks, each once, and hands every result to rank 0.
 ///
-/// Rank 0's main thread gives out units and receives results while its own threads compute like any other
-/// rank's. Messages are two-sided, since one-sided communication between hosts fails on stock Open MPI over
-/// TCP; every rank holds a unit ahead, so that no answer is waited for. Units of teams come first; their ranks
-/// exchange partial sums through their main threads and go over to the common queue one by one.
+/// Every rank has a share of the units, which it computes from the plan; one that is done takes units from the
+/// others: on its own node through shared memory, from other nodes by messages that their main threads answer, since
+/// one-sided communication between hosts fails on stock Open MPI over TCP. Units of teams come first; their ranks
+/// exchange partial sums through their main threads. Rank 0 receives results, and ends the job when it has all.
 public struct DistributedJob<Work: UnitWork> {
   private let work: Work
-  private let costs: [Double]
+  private let units: [JobUnit]
   private let teams: [Team]
   private let finished: Set<Int>
+  private let headCoordinates: Bool
   private let threadCount: Int
 
-  /// A job of units in the order in which they are to be given out, some of them to teams.
+  /// A job of units, which must be the same on every rank.
   ///
   /// - Parameters:
   ///   - work: What is done with a unit.
-  ///   - costs: What each unit takes, in any measure; there are as many units.
+  ///   - units: In the order in which a rank would do them: the dearest first.
   ///   - teams: The units that several ranks share.
-  ///   - finished: Units that an earlier run has done.
+  ///   - finished: Units that need not be done.
+  ///   - headCoordinates: Whether rank 0 computes nothing; there must be another rank then, and teams without it.
   ///   - threadCount: What the work uses of this rank's processors, for the statistics.
   public init(
-    _ work: Work, costs: [Double], teams: [Team] = [], finished: Set<Int> = [], threadCount: Int = 1
+    _ work: Work, units: [JobUnit], teams: [Team] = [], finished: Set<Int> = [],
+    headCoordinates: Bool = false, threadCount: Int = 1
   ) {
+    precondition(!headCoordinates || teams.allSatisfy { !$0.ranks.contains(0) }, "rank 0 only coordinates")
     self.work = work
-    self.costs = costs
-    self.teams = teams.filter { !finished.contains($0.unit) }
+    self.units = units
+    self.teams = teams
     self.finished = finished
+    self.headCoordinates = headCoordinates
     self.threadCount = threadCount
   }
 
@@ -39,107 +44,122 @@ public struct DistributedJob<Work: UnitWork> {
   ///   - collect: Called on rank 0 for each unit, in the order of arrival, with the bytes that
   ///     `UnitWork.compute` returned. An error it throws ends the job.
   /// - Returns: On rank 0 the statistics of every rank; elsewhere nothing.
-  /// - Throws: On rank 0, the first error of any rank as a `JobFailure`. Other ranks wait to be ended.
+  /// - Throws: On rank 0, the first error of any rank as a `JobFailure`; other ranks wait to be ended. On every
+  ///   rank `JobStopped` if a signal asked for it, when all that was finished in time has been collected.
   public func run(on world: borrowing Communicator, collect: (Int, [UInt8]) throws -> Void) throws
     -> [RankStatistics]
   {
-    var rank = JobRank(work, threadCount: threadCount)
-    let start = secondsNow()
-    if world.rank == 0 {
-      return try coordinate(world, &rank, start: start, collect)
-    }
-    try serve(world, &rank, start: start)
-    return []
+    precondition(!headCoordinates || world.size > 1, "rank 0 coordinates nobody")
+    let (places, words) = try RankPlaces.find(on: world)
+    let shares = Shares(
+      units, nodeOfRank: places.nodeOfRank, teams: teams, finished: finished,
+      idleRank: headCoordinates ? 0 : nil)
+    let supply = WorkSupply(
+      rank: world.rank, units: units, shares: shares, places: places, words: words,
+      isWorking: !headCoordinates || world.rank > 0)
+    var rank = JobRank(work, rank: world.rank, units: units, supply: supply)
+    let statistics =
+      world.rank == 0
+      ? try coordinate(world, &rank, partCount: shares.partCount, collect) : try serve(world, &rank)
+    try words.free()
+    return statistics
   }
 
   private func coordinate(
-    _ world: borrowing Communicator, _ own: inout JobRank<Work>, start: Double,
+    _ world: borrowing Communicator, _ own: inout JobRank<Work>, partCount: Int,
     _ collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
-    var dispatcher = Dispatcher(costs: costs, rankCount: world.size, teams: teams, finished: finished)
-    while !dispatcher.isDone {
-      try handOut(&dispatcher, &own, world)
+    var missingCount = partCount
+    while missingCount > 0 {
+      try own.progress(world)
+      if let request = own.stop.news() { try haltAll(request, &own, world) }
       for outcome in own.takeOutcomes() {
         switch outcome {
         case .failed(let error): throw JobFailure(error, mpiRank: 0)
         case .finished(let unit, let isLeader, let bytes):
           if isLeader { try collect(unit, bytes) }
-          dispatcher.finish(onRank: 0)
+          missingCount -= 1
         }
       }
       if let (envelope, bytes) = try own.receive(world) {
         switch envelope.tag {
         case JobTag.failure: throw try JSONDecoder().decode(JobFailure.self, from: Data(bytes))
+        case JobTag.halt: try haltAll(StopRequest(decoding: bytes), &own, world)
+        case JobTag.still: own.stop.noteStill()
         case JobTag.result:
           try collect(UnitNumber.decode(bytes), Array(bytes.dropFirst(UnitNumber.byteCount)))
-        default: precondition(envelope.tag == JobTag.part, "unexpected message tag \(envelope.tag)")
-        }
-        dispatcher.finish(onRank: envelope.source)
-      }
-      try own.progress(world)
-    }
-    return try dismissRanks(world, &own, start: start)
-  }
-
-  /// Gives each rank one unit after the other, in turns, as long as any should have one more.
-  private func handOut(
-    _ dispatcher: inout Dispatcher, _ own: inout JobRank<Work>, _ world: borrowing Communicator
-  ) throws {
-    var isAnyGiven = true
-    while isAnyGiven {
-      isAnyGiven = false
-      for rank in 0..<world.size {
-        guard let team = dispatcher.next(for: rank) else { continue }
-        isAnyGiven = true
-        if rank == 0 {
-          own.submit(team, rank: 0)
-        } else {
-          own.outbox.add(try world.send(team.encoded, to: rank, tag: JobTag.unit))
+          missingCount -= 1
+        default:
+          precondition(envelope.tag == JobTag.part, "unexpected message tag \(envelope.tag)")
+          missingCount -= 1
         }
       }
+      if own.stop.request != nil && missingCount > 0 { try endIfStill(&own, world) }
     }
+    return try dismissRanks(world, &own)
   }
 
-  private func dismissRanks(
-    _ world: borrowing Communicator, _ own: inout JobRank<Work>, start: Double
-  ) throws -> [RankStatistics] {
-    var statistics = [own.close(mpiRank: 0, since: start)]
-    for rank in 1..<max(1, world.size) {
-      own.outbox.add(try world.send([], to: rank, tag: JobTag.stop))
-    }
-    while statistics.count < world.size {
-      if let (_, bytes) = try own.receive(world) {
+  /// Ends the job in two steps: once all statistics are there, nobody waits for another's answer any more.
+  private func dismissRanks(_ world: borrowing Communicator, _ own: inout JobRank<Work>) throws
+    -> [RankStatistics]
+  {
+    var statistics = [own.close(threadCount: threadCount)]
+    try own.sendToAll([], tag: JobTag.end, world)
+    while statistics.count < world.size || own.isAsking {
+      // A signal that came too late to stop anything is answered by the end.
+      if let (envelope, bytes) = try own.receive(world), envelope.tag == JobTag.statistics {
         statistics.append(try JSONDecoder().decode(RankStatistics.self, from: Data(bytes)))
       }
       try own.progress(world)
     }
-    try own.outbox.drain()
+    try own.sendToAll([], tag: JobTag.over, world)
+    try own.drain()
     return statistics.sorted { $0.mpiRank < $1.mpiRank }
   }
 
-  private func serve(_ world: borrowing Communicator, _ own: inout JobRank<Work>, start: Double) throws {
+  private func serve(_ world: borrowing Communicator, _ own: inout JobRank<Work>) throws -> [RankStatistics] {
+    var isEnding = false
+    var hasReported = false
     while true {
+      try own.progress(world)
       if let (envelope, bytes) = try own.receive(world) {
-        if envelope.tag == JobTag.stop { break }
-        own.submit(Team(decoding: bytes), rank: world.rank)
-      }
-      for outcome in own.takeOutcomes() {
-        switch outcome {
-        case .finished(let unit, let isLeader, let bytes):
-          own.outbox.add(
-            isLeader
-              ? try world.send(UnitNumber.encode(unit) + bytes, to: 0, tag: JobTag.result)
-              : try world.send([], to: 0, tag: JobTag.part))
-        case .failed(let error):
-          // Rank 0 reports it and ends the job, this rank included; until then the message needs progress.
-          let failure = JobFailure(error, mpiRank: world.rank)
-          own.outbox.add(try world.send(Array(JSONEncoder().encode(failure)), to: 0, tag: JobTag.failure))
+        switch envelope.tag {
+        case JobTag.end: isEnding = true
+        case JobTag.over where isEnding:
+          try own.drain()
+          return []
+        case JobTag.over: own.stop.noteOver()
+        default:
+          precondition(envelope.tag == JobTag.halt, "unexpected message tag \(envelope.tag)")
+          own.halt(StopRequest(decoding: bytes))
         }
       }
-      try own.progress(world)
+      if let request = own.stop.news(), own.halt(request) {
+        try own.send(request.encoded, to: 0, tag: JobTag.halt, world)
+      }
+      try handIn(&own, world)
+      if isEnding && !own.isAsking && !hasReported {
+        hasReported = true
+        let statistics = try JSONEncoder().encode(own.close(threadCount: threadCount))
+        try own.send(Array(statistics), to: 0, tag: JobTag.statistics, world)
+      }
+      if let request = own.stop.request, !isEnding { try leaveIfOver(request, &own, world) }
     }
-    let statistics = own.close(mpiRank: world.rank, since: start)
-    own.outbox.add(try world.send(Array(JSONEncoder().encode(statistics)), to: 0, tag: JobTag.statistics))
-    try own.outbox.drain()
+  }
+
+  /// Sends what has been computed, or what went wrong, to rank 0.
+  private func handIn(_ own: inout JobRank<Work>, _ world: borrowing Communicator) throws {
+    for outcome in own.takeOutcomes() {
+      switch outcome {
+      case .finished(let unit, true, let bytes):
+        try own.send(UnitNumber.encode(unit) + bytes, to: 0, tag: JobTag.result, world)
+      case .finished:
+        try own.send([], to: 0, tag: JobTag.part, world)
+      case .failed(let error):
+        // Rank 0 reports it and ends the job, this rank included; until then the message needs progress.
+        let failure = JobFailure(error, mpiRank: world.rank)
+        try own.send(Array(JSONEncoder().encode(failure)), to: 0, tag: JobTag.failure, world)
+      }
+    }
   }
 }

@@ -1,11 +1,9 @@
-internal import Foundation
-
 /// Message tags of a job.
 enum JobTag {
-  /// To a rank: a unit to do, and with whom.
-  static let unit = 1
-  /// To a rank: no more units; answer with statistics.
-  static let stop = 2
+  /// To a rank of another node: work is wanted; one byte tells whether the asking rank is idle.
+  static let ask = 1
+  /// From a rank that was asked: a `StealAnswer`.
+  static let answer = 2
   /// From a rank: a unit's number and its result.
   static let result = 3
   /// From a rank: its part of a unit that another hands in is done.
@@ -16,16 +14,12 @@ enum JobTag {
   static let statistics = 6
   /// Between the ranks of a team: partial sums.
   static let exchange = 7
-}
-
-extension Team {
-  /// The team as it travels: three numbers.
-  var encoded: [UInt8] {
-    [unit, ranks.lowerBound, ranks.count].flatMap(UnitNumber.encode)
-  }
-
-  init(decoding bytes: [UInt8]) {
-    let numbers = (0..<3).map { UnitNumber.decode(bytes.dropFirst($0 * UnitNumber.byteCount)) }
-    self.init(unit: numbers[0], ranks: numbers[1]..<numbers[1] + numbers[2])
-  }
+  /// To a rank: all is done; answer with statistics.
+  static let end = 8
+  /// A `StopRequest`, from a rank that has seen a signal or from rank 0 to all.
+  static let halt = 9
+  /// From a rank: nothing is in work any longer, and what was finished has been sent.
+  static let still = 10
+  /// To a rank: all are still, or are not waited for.
+  static let over = 11
 }

@@ -31,9 +31,14 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
   private var outcomes: [Outcome] = []
   private var inMemoryCount = 0
   private var isClosed = false
+  private var computing: Assignment?
+  private var halt: Halt?
   private var times = PipelineTimes()
 
   private typealias Assignment = (unit: Int, group: RankGroup)
+
+  /// How much is dropped when the job stops.
+  private enum Halt { case butWork, all }
 
   static var memorySlots: Int { 2 }
 
@@ -59,6 +64,32 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     }
   }
 
+  /// Rests until something has been computed, or for so long.
+  func awaitOutcome(nanoseconds: Int) {
+    let end = Date(timeIntervalSinceNow: Double(nanoseconds) * 1e-9)
+    lock.lock()
+    defer { lock.unlock() }
+    while outcomes.isEmpty && lock.wait(until: end) {}
+  }
+
+  /// Begins nothing any more; what is in work is finished unless the request is urgent.
+  ///
+  /// A team's unit is dropped too: some of its members may not have begun it.
+  func halt(_ request: StopRequest) {
+    lock.withChange { halt = request.isUrgent ? .all : .butWork }
+  }
+
+  /// Whether a halted rank will finish nothing more.
+  var isStill: Bool {
+    lock.withChange {
+      switch halt {
+      case nil: false
+      case .all: true
+      case .butWork: outcomes.isEmpty && (computing.map { $0.group.memberCount > 1 } ?? true)
+      }
+    }
+  }
+
   /// Lets the threads end once they have nothing left to do, and tells how they spent their time.
   func close() -> PipelineTimes {
     lock.withChange {
@@ -77,7 +108,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
           loaded.append((next, value))
         }
       } catch {
-        lock.withChange { outcomes.append(.failed(error)) }
+        lock.withChange { if halt == nil { outcomes.append(.failed(error)) } }
         return
       }
     }
@@ -92,6 +123,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
         times.computing += secondsNow() - start
         times.unitCount += 1
         inMemoryCount -= 1
+        computing = nil
         outcomes.append(outcome)
       }
       if case .failed = outcome { return }
@@ -110,7 +142,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
   private func nextToRead() -> Assignment? {
     lock.lock()
     defer { lock.unlock() }
-    while !isClosed {
+    while !isClosed && halt == nil {
       if !submitted.isEmpty && inMemoryCount < Self.memorySlots {
         inMemoryCount += 1
         return submitted.removeFirst()
@@ -124,10 +156,12 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     lock.lock()
     defer { lock.unlock() }
     let start = secondsNow()
-    while !isClosed {
+    while !isClosed && halt == nil {
       if !loaded.isEmpty {
         times.waiting += secondsNow() - start
-        return loaded.removeFirst()
+        let next = loaded.removeFirst()
+        computing = next.assignment
+        return next
       }
       lock.wait()
     }

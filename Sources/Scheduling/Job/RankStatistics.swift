@@ -20,6 +20,14 @@ public struct RankStatistics: Sendable, Codable {
   public let readingSeconds: Double
   /// Seconds in which it had nothing to compute, from the job's start to its last unit's end or the stop.
   public let waitingSeconds: Double
+  /// Bytes of the models that its units took, its parts of teams' units included.
+  public let bytesRead: Int
+  /// Bytes of all its messages of the job.
+  public let bytesSent: Int
+  /// Units that it took from the lists of other ranks of its machine.
+  public let stolenInsideNode: Int
+  /// Units that it was given by other machines.
+  public let stolenBetweenNodes: Int
   /// Bytes sent to other ranks of teams.
   public let exchangedBytes: Int
   /// Seconds of waiting for other ranks of teams; part of computing.
@@ -27,7 +35,10 @@ public struct RankStatistics: Sendable, Codable {
   /// Largest resident memory of the process so far, in bytes.
   public let peakMemoryBytes: Int
 
-  init(mpiRank: Int, times: PipelineTimes, traffic: ExchangeTraffic, threadCount: Int, since start: Double) {
+  init(
+    mpiRank: Int, times: PipelineTimes, traffic: ExchangeTraffic = ExchangeTraffic(),
+    load: RankLoad = RankLoad(), threadCount: Int, since start: Double
+  ) {
     self.mpiRank = mpiRank
     host = Runtime.processorName
     kernels = BLASLibrary.kernels
@@ -35,11 +46,24 @@ public struct RankStatistics: Sendable, Codable {
     unitCount = times.unitCount
     computingSeconds = times.computing
     readingSeconds = times.reading
-    waitingSeconds = max(0, secondsNow() - start - times.computing)
+    waitingSeconds = load.isWorking ? max(0, secondsNow() - start - times.computing) : 0
+    bytesRead = load.bytesRead
+    bytesSent = load.bytesSent
+    stolenInsideNode = load.steals.insideNode
+    stolenBetweenNodes = load.steals.betweenNodes
     exchangedBytes = traffic.bytesSent
     exchangeSeconds = traffic.seconds
     peakMemoryBytes = peakMemory()
   }
+}
+
+/// What a rank moved during a job.
+struct RankLoad: Sendable {
+  var bytesRead = 0
+  var bytesSent = 0
+  var steals = StealCount()
+  /// Whether it was there to compute: a rank that only coordinates waits for nothing.
+  var isWorking = true
 }
 
 /// The process's largest resident set so far, in bytes; 0 where the system does not tell.

@@ -12,4 +12,9 @@ public struct Team: Sendable, Codable, Equatable {
     self.unit = unit
     self.ranks = ranks
   }
+
+  /// The same unit for ranks that come later.
+  func shifted(by offset: Int) -> Team {
+    Team(unit: unit, ranks: ranks.lowerBound + offset..<ranks.upperBound + offset)
+  }
 }

@@ -6,6 +6,10 @@ public import MPI
 public struct JobResources: Sendable {
   /// Ranks of the job.
   public let rankCount: Int
+  /// Whether rank 0 computes nothing and only gathers and writes.
+  public let headCoordinates: Bool
+  /// Ranks that compute: all, or all but rank 0.
+  public var workerCount: Int { headCoordinates ? rankCount - 1 : rankCount }
   /// Threads for the products of this rank; the results do not depend on it.
   public let threadCount: Int
   /// Bytes of memory that a rank may use, the least of all ranks.
@@ -21,10 +25,17 @@ public struct JobResources: Sendable {
   ///   - world: All ranks of the job.
   ///   - threads: Threads a rank; nil for the processors this rank may run on, divided by the ranks there.
   ///   - memory: Bytes a rank; nil for nine tenths of what the machine has available, divided likewise.
-  /// - Throws: An `MPIError` if MPI reports one.
-  public init(on world: borrowing Communicator, threads: Int?, memory: Int?) throws {
+  ///   - headCoordinates: Whether rank 0 leaves the computing to the others.
+  /// - Throws: `PlanError.noWorkers` if nobody would compute, or an `MPIError` if MPI reports one.
+  public init(
+    on world: borrowing Communicator, threads: Int?, memory: Int?, headCoordinates: Bool = false
+  ) throws {
+    if headCoordinates && world.size == 1 { throw PlanError.noWorkers }
+    self.headCoordinates = headCoordinates
     let node = try world.splitByNode()
-    let neighbourCount = node.size
+    // A rank that only coordinates leaves its processor to the others of its machine.
+    let works = headCoordinates && world.rank == 0 ? 0.0 : 1
+    let neighbourCount = max(1, Int(try node.allReduce([works], .sum)[0]))
     try node.free()
     rankCount = world.size
     // A rank that the launcher has bound to a core sees that core alone.

@@ -89,10 +89,14 @@ package struct TeamPlanner {
 public enum PlanError: Error, CustomStringConvertible, Equatable, Sendable {
   /// A module does not fit, even shared by as many ranks as there are or as can share it.
   case outOfMemory(module: String, neededBytes: Int, rankCount: Int, allowedBytes: Int)
+  /// The one rank was told only to coordinate.
+  case noWorkers
 
   /// One sentence with both numbers and the remedy.
   public var description: String {
     switch self {
+    case .noWorkers:
+      "--head-coordinates leaves the work to the other ranks, and this job has 1 rank; start 2 or more"
     case .outOfMemory(let module, let needed, let ranks, let allowed):
       "module '\(module)' needs \(megabytes(needed)) MB a rank when \(ranks) \(ranks == 1 ? "rank works" : "ranks work") on it, "
         + "--memory-per-rank allows \(megabytes(allowed)) MB; start more ranks, lower --rank or allow more memory"

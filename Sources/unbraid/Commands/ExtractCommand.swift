@@ -1,4 +1,5 @@
 import ArgumentParser
+import LinearAlgebra
 import MPI
 import Scheduling
 
@@ -20,8 +21,15 @@ struct ExtractCommand: JobCommand {
   @Option(name: .shortAndLong, help: "The folder to be made; it appears when it is complete.")
   var output: String
 
+  var carriesOn: Bool { true }
+
   func validate() throws {
     if output.isEmpty { throw ValidationError("-o is empty; give the folder to be made") }
+    if resourceArguments.headCoordinates && arguments.method.isCollective {
+      throw ValidationError(
+        "--head-coordinates leaves rank 0 out, and --method \(arguments.method.rawValue) takes all ranks; "
+          + "give one of them")
+    }
   }
 
   func run(on world: borrowing Communicator) throws {
@@ -43,6 +51,7 @@ struct ExtractCommand: JobCommand {
     if let report {
       for note in plan.notes { Messages.printNotice("note: \(note)") }
       print("\(output): \(report.summary)")
+      for line in HostSummary.lines(report.ranks) { print(line) }
     }
   }
 

@@ -16,6 +16,9 @@ struct ResourceArguments: ParsableArguments {
       discussion: "A module that needs more is shared by several ranks."))
   var memoryPerRank: ByteCount?
 
+  @Flag(help: "Rank 0 computes nothing: it gathers and writes, for a head node that should stay free.")
+  var headCoordinates = false
+
   func validate() throws {
     if let threads, threads < 1 {
       throw ValidationError("--threads is \(threads); give a number of 1 or more")
@@ -24,7 +27,8 @@ struct ResourceArguments: ParsableArguments {
 
   /// Collective: the resources of this job.
   func resources(on world: borrowing Communicator) throws -> JobResources {
-    try JobResources(on: world, threads: threads, memory: memoryPerRank?.count)
+    try JobResources(
+      on: world, threads: threads, memory: memoryPerRank?.count, headCoordinates: headCoordinates)
   }
 }
 

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Stands in for ssh where hosts are namespaces: agent.sh HOST WORDS... has the host's shell run the words.
+#
+#   mpirun --mca plm rsh --mca plm_rsh_agent deploy/cluster/agent.sh --hostfile ...   (from the host head)
+set -euo pipefail
+[ $# -ge 2 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+
+hosts=$(dirname "${BASH_SOURCE[0]}")/hosts.sh
+host=$1
+shift
+status=0
+"$hosts" exec "$host" sh -c "$*" || status=$?
+
+# ssh does not hear of a power cut at the other end, so neither does this: only mpirun's own watch must end the job.
+if [ "$status" -eq 137 ] && ! "$hosts" exec "$host" true 2>/dev/null; then
+  while kill -0 "$PPID" 2>/dev/null; do sleep 0.5; done
+fi
+exit "$status"
