@@ -10,7 +10,7 @@ package struct EvaluationPool: ~Copyable {
   private let world: Communicator
   private let evaluators: [Int]
   private let slot = EvaluationSlot()
-  private var outbox = Outbox()
+  private var outbox: Outbox
   private var pause = PollingPause()
   private var listener = StopListener()
   private var stop: StopRequest?
@@ -41,11 +41,14 @@ package struct EvaluationPool: ~Copyable {
   /// - Throws: An `MPIError`.
   package init(on world: borrowing Communicator, countPerHost: Int) throws {
     var hosts: [[UInt8]: Int] = [:]
-    evaluators = try world.allGather(Array(Runtime.processorName.utf8)).enumerated().compactMap { rank, host in
+    let evaluators = try world.allGather(Array(Runtime.processorName.utf8)).enumerated().compactMap { rank, host in
       hosts[host, default: 0] += 1
       return hosts[host, default: 0] <= countPerHost ? rank : nil
     }
-    self.world = try world.duplicate()
+    let own = try world.duplicate()
+    self.evaluators = evaluators
+    self.world = own
+    outbox = Outbox()
   }
 
   /// On rank 0: runs tasks.

@@ -59,14 +59,21 @@ public struct Sweep {
   public func run(
     _ groups: [ExperimentGroup], on world: borrowing Communicator, _ progress: Progress
   ) throws -> SweepSummary? {
+    // Between jobs nobody looks for signals, and whatever is finished is durable.
+    StopSignals.exitAtOnce(true)
+    defer { StopSignals.exitAtOnce(false) }
+    var listener = StopListener()
     let folder = world.rank == 0 ? try SweepFolder(plan) : nil
     var searched: GroupWork?
     for group in groups {
+      try listener.stopAll(on: world)
       guard let work = try decompose(group, folder, on: world, progress) else { continue }
       if work.search == nil { try work.close(removesJournal: true) } else { searched = work }
     }
     let experiments = groups.flatMap(\.experiments)
     if plan.evaluation != nil {
+      try listener.stopAll(on: world)
+      StopSignals.exitAtOnce(false)
       var pool = try EvaluationPool(on: world, countPerHost: plan.evaluation?.countPerHost ?? 1)
       guard let folder, let evaluation = GridEvaluation(plan, in: folder) else {
         try pool.serve()
@@ -97,6 +104,8 @@ public struct Sweep {
     guard !bytes.isEmpty else { return nil }
     let extraction = Extraction(
       try ExtractionPlan(decoding: bytes), resources: resources, version: version, outlivesFailures: true)
+    StopSignals.exitAtOnce(false)
+    defer { StopSignals.exitAtOnce(true) }
     guard let work else {
       _ = try extraction.fill(nil, on: world, onProgress: progress.decomposed)
       return nil
@@ -111,6 +120,7 @@ public struct Sweep {
       progress.notify("\(group.name): \(failure)")
       return nil
     }
+    StopSignals.exitAtOnce(true)
     let decomposed = Date()
     try work.makeAdapters()
     progress.notify(

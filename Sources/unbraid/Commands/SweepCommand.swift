@@ -34,6 +34,8 @@ struct SweepCommand: JobCommand {
 
   @OptionGroup var resourceArguments: ResourceArguments
 
+  var carriesOn: Bool { true }
+
   func run(on world: borrowing Communicator) throws {
     let plan = try sharedPlan(on: world)
     let groups = try chosenGroups(of: plan)
