@@ -85,7 +85,8 @@ let targets: [Target] = [
       "Scheduling", "LinearAlgebra", "Checkpoints", "WeightSources", "TestSupport", "mpi-test-program",
     ]),
   .testTarget(
-    name: "SweepsTests", dependencies: ["Sweeps", "TestSupport"]),
+    name: "SweepsTests",
+    dependencies: ["Sweeps", "Scheduling", "Adapters", "WeightSources", "LinearAlgebra", "TestSupport"]),
   .testTarget(
     name: "UnbraidTests",
     dependencies: ["unbraid", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),

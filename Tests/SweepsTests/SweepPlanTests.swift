@@ -1,7 +1,11 @@
+import Adapters
 import Foundation
+import LinearAlgebra
+import Scheduling
 import Sweeps
 import TestSupport
 import Testing
+import WeightSources
 
 /// A plan as a person writes it: the grid it means, and what is said of its mistakes.
 @Suite struct SweepPlanTests {

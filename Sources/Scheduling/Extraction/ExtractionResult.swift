@@ -15,8 +15,18 @@ package enum ExtractionResult {
     var measure: DifferenceMeasure?
     var factorRank = 0
     var byteCountOfA = 0
+    var byteCountOfB = 0
     var residualEnergy = 0.0
-    var certificate: SelectionCertificate?
+  }
+
+  private static func factors(_ header: Header, _ payload: ArraySlice<UInt8>) -> LoRAFactors {
+    let afterA = payload.dropFirst(header.byteCountOfA)
+    let certificate = afterA.dropFirst(header.byteCountOfB)
+    return LoRAFactors(
+      a: Array(payload.prefix(header.byteCountOfA)), b: Array(afterA.prefix(header.byteCountOfB)),
+      rank: header.factorRank, residualEnergy: header.residualEnergy,
+      certificate: certificate.isEmpty
+        ? nil : SelectionCertificate(decoding: certificate, count: header.factorRank))
   }
 
   /// What a unit's failure hands in instead: a length of zero and the failure.
@@ -30,7 +40,7 @@ package enum ExtractionResult {
     return try JSONDecoder().decode(JobFailure.self, from: Data(bytes.dropFirst(UnitNumber.byteCount)))
   }
 
-  /// A length, a JSON header of that length, then the bytes of A and B.
+  /// A length, a JSON header of that length, then the bytes of A, of B and of their certificate, if there is one.
   package func encoded() throws -> [UInt8] {
     var header = Header()
     var factors: LoRAFactors?
@@ -43,8 +53,8 @@ package enum ExtractionResult {
     if let factors {
       header.factorRank = factors.rank
       header.byteCountOfA = factors.a.count
+      header.byteCountOfB = factors.b.count
       header.residualEnergy = factors.residualEnergy
-      header.certificate = factors.certificate
     }
     let json = try JSONEncoder().encode(header)
     var bytes = UnitNumber.encode(json.count)
@@ -53,6 +63,7 @@ package enum ExtractionResult {
     if let factors {
       bytes += factors.a
       bytes += factors.b
+      bytes += factors.certificate?.encoded ?? []
     }
     return bytes
   }
@@ -66,13 +77,7 @@ package enum ExtractionResult {
       return
     }
     guard let record = header.record else { preconditionFailure("a result has a record or a measure") }
-    let payload = bytes[(8 + headerLength)...]
     self = .decomposed(
-      record,
-      header.factorRank == 0
-        ? nil
-        : LoRAFactors(
-          a: Array(payload.prefix(header.byteCountOfA)), b: Array(payload.dropFirst(header.byteCountOfA)),
-          rank: header.factorRank, residualEnergy: header.residualEnergy, certificate: header.certificate))
+      record, header.factorRank == 0 ? nil : Self.factors(header, bytes[(8 + headerLength)...]))
   }
 }

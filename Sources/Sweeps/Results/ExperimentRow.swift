@@ -60,7 +60,7 @@ public struct ExperimentRow: Sendable, Codable, Equatable {
   ///   - identity: Everything the adapter depends on, if the models could be read.
   ///   - message: Why, if it failed.
   ///   - adapter: Its numbers.
-  init(
+  package init(
     _ experiment: Experiment, _ status: Status, identity: JobIdentity?, message: String? = nil,
     adapter: AdapterFigures? = nil
   ) {

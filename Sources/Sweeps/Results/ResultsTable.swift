@@ -1,11 +1,11 @@
-internal import Foundation
+package import Foundation
 
 /// The rows of a sweep as a table, for a spreadsheet and for a program.
-struct ResultsTable {
+package struct ResultsTable {
   private let rows: [ExperimentRow]
 
   /// A table of rows in the order to show them.
-  init(_ rows: [ExperimentRow]) { self.rows = rows }
+  package init(_ rows: [ExperimentRow]) { self.rows = rows }
 
   private static let columns: [(name: String, cell: @Sendable (ExperimentRow) -> String)] = [
     ("name", { $0.name }), ("pair", { $0.pair }), ("rank", { String($0.rank.dropFirst()) }),
@@ -23,7 +23,7 @@ struct ResultsTable {
   ]
 
   /// Comma-separated values as RFC 4180 has them, with a header; the evaluations' numbers are the last columns.
-  var csv: String {
+  package var csv: String {
     let found = Set(rows.flatMap { $0.evaluation.map { Array($0.outcome.values.keys) } ?? [] }).sorted()
     let taken = Set(Self.columns.map(\.name))
     // A number of the same name as a column keeps it apart.
@@ -35,7 +35,7 @@ struct ResultsTable {
   }
 
   /// A list of rows, without what only a program needs that carries on.
-  func json() throws -> Data {
+  package func json() throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let shown = rows.map { row in
