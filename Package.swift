@@ -82,7 +82,8 @@ let targets: [Target] = [
   .testTarget(
     name: "SchedulingTests",
     dependencies: [
-      "Scheduling", "LinearAlgebra", "Checkpoints", "WeightSources", "TestSupport", "mpi-test-program",
+      "Scheduling", "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "TestSupport",
+      "mpi-test-program",
     ]),
   .testTarget(
     name: "SweepsTests",

@@ -115,18 +115,13 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
   }
 
   private func computeUnits() {
-    while let (next, value) = nextToCompute() {
+    var last: Outcome?
+    var seconds = 0.0
+    while let (next, value) = nextToCompute(after: last, seconds) {
       let start = secondsNow()
       // The value dies with this call: its slot must be free memory when the count says so.
-      let outcome = computed(next, value)
-      lock.withChange {
-        times.computing += secondsNow() - start
-        times.unitCount += 1
-        inMemoryCount -= 1
-        computing = nil
-        outcomes.append(outcome)
-      }
-      if case .failed = outcome { return }
+      last = computed(next, value)
+      seconds = secondsNow() - start
     }
   }
 
@@ -152,13 +147,24 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     return nil
   }
 
-  private func nextToCompute() -> (Assignment, Work.Loaded)? {
+  /// Hands in an outcome and takes what comes next, under one lock.
+  ///
+  /// Whoever wakes up for the outcome wants the lock: a second time this thread might have to wait for its turn, and
+  /// on a full machine for a core.
+  private func nextToCompute(after last: Outcome?, _ seconds: Double) -> (Assignment, Work.Loaded)? {
     lock.lock()
     defer { lock.unlock() }
-    let start = secondsNow()
+    if let last {
+      times.computing += seconds
+      times.unitCount += 1
+      inMemoryCount -= 1
+      computing = nil
+      outcomes.append(last)
+      lock.broadcast()
+      if case .failed = last { return nil }
+    }
     while !isClosed && halt == nil {
       if !loaded.isEmpty {
-        times.waiting += secondsNow() - start
         let next = loaded.removeFirst()
         computing = next.assignment
         return next
@@ -173,8 +179,6 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
 struct PipelineTimes: Sendable {
   var reading = 0.0
   var computing = 0.0
-  /// The computing thread had nothing to compute: before its first unit and between units.
-  var waiting = 0.0
   var unitCount = 0
 }
 
