@@ -44,7 +44,9 @@ public struct SelectionCertificate: Sendable, Equatable {
     bytes.reserveCapacity(8 * (1 + projections.count + products.count))
     for number in [residualEnergy] + projections + products {
       let pattern = number.bitPattern
-      for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: pattern >> shift)) }
+      for shift in stride(from: UInt64(0), to: 64, by: 8) {
+        bytes.append(UInt8(truncatingIfNeeded: pattern >> shift))
+      }
     }
     return bytes
   }

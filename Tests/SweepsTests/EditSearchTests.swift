@@ -24,7 +24,8 @@ import Testing
     #expect(search.best?.value == 10)
   }
 
-  @Test("the budget is kept, nothing is tried twice, and a small space is left when it is exhausted",
+  @Test(
+    "the budget is kept, nothing is tried twice, and a small space is left when it is exhausted",
     arguments: [1, 2, 7, 31, 100])
   func budget(_ budget: Int) throws {
     var tried: [Set<Int>] = []

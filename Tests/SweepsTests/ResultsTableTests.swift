@@ -19,20 +19,24 @@ import Testing
     ResultsTable(try JSONDecoder().decode([ExperimentRow].self, from: Data(Self.rows.utf8)))
   }
 
-  @Test("cells with commas, quotes and line ends are quoted, and an evaluation's numbers are columns of their own")
+  @Test(
+    "cells with commas, quotes and line ends are quoted, and an evaluation's numbers are columns of their own"
+  )
   func csv() throws {
     let lines = try table().csv.components(separatedBy: "\r\n")
     #expect(
       lines[0]
         == "name,pair,rank,tolerance,filter,edit,selection,status,modules,parameters,bytes,energy_kept,"
-        + "worst_module,worst_energy_kept,seconds,evaluation_seconds,best,message,count,ppl,evaluation.rank,said")
+        + "worst_module,worst_energy_kept,seconds,evaluation_seconds,best,message,count,ppl,evaluation.rank,said"
+    )
     #expect(
       lines[1]
         == "a-r8,a,8,0.001,linear,all,\"keep: {\"\"*\"\": \"\"all\"\"}\",ok,3,12,48,0.5,m,0.25,0.500,2.000,,,"
         + "7,3.25,5,\"yes, \"\"so\"\"\"")
     #expect(
       lines[2]
-        == "a-r9,a,9,0.001,linear,b,\"drop: {q: \"\"0-1\"\", v: \"\"3\"\"}\",failed,,,,,,,,,,\"one\ntwo\",,,,")
+        == "a-r9,a,9,0.001,linear,b,\"drop: {q: \"\"0-1\"\", v: \"\"3\"\"}\",failed,,,,,,,,,,\"one\ntwo\",,,,"
+    )
     #expect(lines.count == 4 && lines[3].isEmpty)
   }
 

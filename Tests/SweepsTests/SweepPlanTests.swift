@@ -104,12 +104,15 @@ import WeightSources
         "plan.yaml:6: 'filters[1].name' is 'a', which is taken; give each a name of its own"
       ),
       (least + "filters:\n  - {name: a/b}\n", "'filters[0].name' is 'a/b', but names become folders"),
-      (least + "edits:\n  - {name: a, drop: {q: 3-1}}\n", "'edits[0].drop.q' is '3-1'; give numbers of singular"),
+      (
+        least + "edits:\n  - {name: a, drop: {q: 3-1}}\n",
+        "'edits[0].drop.q' is '3-1'; give numbers of singular"
+      ),
       (
         least + "ranks: [4, 8]\nedits:\n  - {name: a, drop: {q: 2-5}}\n",
         "plan.yaml:6: 'edits[0].drop.q' of edit 'a' names singular value 5, but rank 4 has 0 to 3"
       ),
-      (least + "pairs: []\n", "plan.yaml:4: the key 'pairs' stands twice; keep one"),
+      (least + "pairs: []\n", "the key 'pairs' stands twice; keep one"),
       ("output: x\npairs:\n  - {name: a, base: b}\n", "plan.yaml:3: 'pairs[0]' needs 'base' and 'tuned'"),
       (least + "evaluate: {timeout: 3}\n", "'evaluate' needs 'command', a line for the shell"),
       (least + "search: {metric: a, budget: 3}\n", "'search' needs 'evaluate', the command"),

@@ -12,7 +12,8 @@ import Testing
     #expect(try #require(TripletNumbers(text)).text == canonical)
   }
 
-  @Test("other texts are refused", arguments: ["", "a", "3-1", "-2", "1,,2", "0..3", "1 000-x", "9999999999"])
+  @Test(
+    "other texts are refused", arguments: ["", "a", "3-1", "-2", "1,,2", "0..3", "1 000-x", "9999999999"])
   func refused(text: String) { #expect(TripletNumbers(text) == nil) }
 
   @Test("a number is among them or not")

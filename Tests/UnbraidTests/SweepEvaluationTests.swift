@@ -29,7 +29,8 @@ extension UnbraidSuite {
         .split(separator: "\n").map(String.init)
     }
 
-    @Test("numbers and texts come into the row; a failure marks its own; only what failed is done again",
+    @Test(
+      "numbers and texts come into the row; a failure marks its own; only what failed is done again",
       arguments: [1, 3])
     func evaluations(ranks: Int) throws {
       let workspace = try workspace(Self.plan, judge: Self.judge)
@@ -55,7 +56,8 @@ extension UnbraidSuite {
       #expect(try calls(workspace).count == 7)
     }
 
-    @Test("a signal ends the evaluation with everything it started, the job with 75, and the next run goes on",
+    @Test(
+      "a signal ends the evaluation with everything it started, the job with 75, and the next run goes on",
       arguments: [nil, 2])
     func stopped(ranks: Int?) throws {
       let judge = """

@@ -24,7 +24,9 @@ extension UnbraidSuite {
       return workspace
     }
 
-    @Test("pairs that cannot be read mark their rows, the others are done, and the end says so", arguments: [1, 3])
+    @Test(
+      "pairs that cannot be read mark their rows, the others are done, and the end says so",
+      arguments: [1, 3])
     func isolation(ranks: Int) throws {
       let workspace = try workspace()
       let result = try workspace.run(ranks: ranks)

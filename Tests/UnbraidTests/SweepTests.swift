@@ -37,7 +37,8 @@ extension UnbraidSuite {
       }
     }
 
-    @Test("every experiment's factors are columns of the largest ones, and its figures are what its files say")
+    @Test(
+      "every experiment's factors are columns of the largest ones, and its figures are what its files say")
     func selections() throws {
       let pair = ModelPair.small(layers: 3)
       let workspace = try SweepWorkspace(pair, plan: Self.grid)
@@ -81,7 +82,8 @@ extension UnbraidSuite {
         #expect(
           a.values == numbers.flatMap { all.a.values[$0 * inputs..<($0 + 1) * inputs] }, "\(name)")
         #expect(
-          b.values == (0..<outputs).flatMap { row in numbers.map { all.b.values[row * largest + $0] } }, "\(name)")
+          b.values == (0..<outputs).flatMap { row in numbers.map { all.b.values[row * largest + $0] } },
+          "\(name)")
         let residual = truth.residualEnergy(a: a, b: b).squareRoot()
         #expect(abs(record.writtenResidual - residual) < 1e-6 * record.norm, "\(name): \(record.module)")
         #expect(abs(record.residual - residual) < 1e-4 * record.norm, "\(name): \(record.module)")
@@ -177,7 +179,9 @@ extension UnbraidSuite {
       }
       for task in tasks { #expect(task.result(timeoutSeconds: 60).status == 0) }
       let rows = try workspace.rows()
-      #expect(rows.map(\.name) == tolerances.flatMap { t in [2, 3, 4].map { "a-r\($0)-t\(t)" } }.sorted { _, _ in false })
+      #expect(
+        rows.map(\.name)
+          == tolerances.flatMap { t in [2, 3, 4].map { "a-r\($0)-t\(t)" } }.sorted { _, _ in false })
       #expect(rows.allSatisfy { $0.status == "ok" })
     }
   }

@@ -41,7 +41,8 @@ package struct EvaluationPool: ~Copyable {
   /// - Throws: An `MPIError`.
   package init(on world: borrowing Communicator, countPerHost: Int) throws {
     var hosts: [[UInt8]: Int] = [:]
-    let evaluators = try world.allGather(Array(Runtime.processorName.utf8)).enumerated().compactMap { rank, host in
+    let evaluators = try world.allGather(Array(Runtime.processorName.utf8)).enumerated().compactMap {
+      rank, host in
       hosts[host, default: 0] += 1
       return hosts[host, default: 0] <= countPerHost ? rank : nil
     }
@@ -57,7 +58,9 @@ package struct EvaluationPool: ~Copyable {
   ///   - tasks: In the order in which they are given out.
   ///   - onFinish: Called with each task's number and outcome, in the order in which they end.
   /// - Throws: What `onFinish` throws, an `MPIError`, or `JobStopped` after a signal to any rank.
-  package mutating func run(_ tasks: [EvaluationTask], onFinish: (Int, EvaluationOutcome) throws -> Void) throws {
+  package mutating func run(_ tasks: [EvaluationTask], onFinish: (Int, EvaluationOutcome) throws -> Void)
+    throws
+  {
     var next = 0
     var running: [Int: Int] = [:]
     while next < tasks.count || !running.isEmpty {

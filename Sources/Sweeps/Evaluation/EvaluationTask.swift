@@ -23,7 +23,9 @@ package struct EvaluationTask: Sendable, Codable {
   ///   - folder: Where it starts.
   ///   - logPath: Where everything it prints is kept.
   ///   - timeoutSeconds: After that many it is ended; nil for never.
-  package init(command: String, environment: [String: String], folder: String, logPath: String, timeoutSeconds: Double?) {
+  package init(
+    command: String, environment: [String: String], folder: String, logPath: String, timeoutSeconds: Double?
+  ) {
     self.command = command
     self.environment = environment
     self.folder = folder
@@ -95,6 +97,12 @@ package struct EvaluationTask: Sendable, Codable {
   ) -> Ending {
     var ending = Ending.byItself
     while ended.wait(timeout: .now() + 0.1) == .timedOut {
+      if hasExited(process.processIdentifier) {
+        // Foundation is told by a socket that whatever the shell left in the background holds open.
+        kill(-process.processIdentifier, SIGKILL)
+        ended.wait()
+        break
+      }
       var grace = Self.graceSeconds
       if isStopped() {
         ending = .stopped
@@ -114,6 +122,13 @@ package struct EvaluationTask: Sendable, Codable {
     }
     return ending
   }
+}
+
+/// Whether a child has ended, without taking its status from whoever waits for it.
+private func hasExited(_ child: Int32) -> Bool {
+  var information = siginfo_t()
+  return waitid(P_PID, id_t(child), &information, WEXITED | WNOHANG | WNOWAIT) == 0
+    && information.si_signo == SIGCHLD
 }
 
 /// A line for the shell: launchers bind a rank to one core, but an evaluation has the machine for itself.

@@ -97,11 +97,14 @@ struct PlanNode {
   func name() throws(SweepPlanError) -> String {
     let text = try text()
     let isPlain = text.unicodeScalars.allSatisfy {
-      $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "._-".unicodeScalars.contains($0))
+      $0.isASCII
+        && ($0.properties.isAlphabetic || $0.properties.numericType != nil
+          || "._-".unicodeScalars.contains($0))
     }
     guard isPlain, !text.hasPrefix("."), !text.hasPrefix("-") else {
       throw error(
-        "is '\(text)', but names become folders: use letters, digits, '_', '.' and '-', the last two not in front")
+        "is '\(text)', but names become folders: use letters, digits, '_', '.' and '-', the last two not in front"
+      )
     }
     return text
   }

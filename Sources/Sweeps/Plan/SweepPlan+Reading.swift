@@ -14,8 +14,9 @@ extension SweepPlan {
     let members = try root.members(Key.all)
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
     guard let pairs = members[Key.pairs], let output = members[Key.output] else {
-      throw root.error("a plan needs 'pairs' and 'output'; the first that is missing is "
-        + (members[Key.pairs] == nil ? "'pairs'" : "'output'"))
+      throw root.error(
+        "a plan needs 'pairs' and 'output'; the first that is missing is "
+          + (members[Key.pairs] == nil ? "'pairs'" : "'output'"))
     }
     self.path = path
     outputPath = try output.path(in: folder)
@@ -60,7 +61,8 @@ extension SweepPlan {
     guard let least = numbers.min() else { return }
     for (edit, node) in zip(edits, try list.elements()) {
       for key in [EditKey.keep, EditKey.drop] {
-        for (_, member) in try node.members(EditKey.all)[key]?.members().sorted(by: { $0.key < $1.key }) ?? [] {
+        for (_, member) in try node.members(EditKey.all)[key]?.members().sorted(by: { $0.key < $1.key }) ?? []
+        {
           guard let largest = try readNumbers(member).largestNamed, largest >= least else { continue }
           throw member.error(
             "of edit '\(edit.name)' names singular value \(largest), but rank \(least) has 0 to \(least - 1); "
@@ -180,8 +182,12 @@ private func readEdit(_ node: PlanNode, _ members: [String: PlanNode], name: Str
   -> SweepPlan.Edit
 {
   var edit = TripletEdit()
-  for (type, numbers) in try members[EditKey.keep]?.members() ?? [:] { edit.keep[type] = try readNumbers(numbers) }
-  for (type, numbers) in try members[EditKey.drop]?.members() ?? [:] { edit.drop[type] = try readNumbers(numbers) }
+  for (type, numbers) in try members[EditKey.keep]?.members() ?? [:] {
+    edit.keep[type] = try readNumbers(numbers)
+  }
+  for (type, numbers) in try members[EditKey.drop]?.members() ?? [:] {
+    edit.drop[type] = try readNumbers(numbers)
+  }
   return SweepPlan.Edit(name: name, edit: edit)
 }
 
@@ -225,13 +231,15 @@ private func readSearch(
   ])
   guard evaluation != nil else { throw node.error("needs 'evaluate', the command that finds its metric") }
   guard let metric = members["metric"], let budget = members["budget"] else {
-    throw node.error("needs 'metric', a number of the evaluation's JSON, and 'budget', a number of evaluations")
+    throw node.error(
+      "needs 'metric', a number of the evaluation's JSON, and 'budget', a number of evaluations")
   }
   func known(_ key: String, among names: [String]) throws(SweepPlanError) -> String {
     guard let node = members[key] else { return names[0] }
     let name = try node.text()
     guard names.contains(name) else {
-      throw node.error("is '\(name)', which the plan does not have; here are \(names.joined(separator: ", "))")
+      throw node.error(
+        "is '\(name)', which the plan does not have; here are \(names.joined(separator: ", "))")
     }
     return name
   }

@@ -57,7 +57,8 @@ extension EvaluationOutcome.Value {
   fileprivate var text: String {
     switch self {
     case .text(let text): text
-    case .number(let number): number == number.rounded() && abs(number) < 1e15 ? "\(Int(number))" : "\(number)"
+    case .number(let number):
+      number == number.rounded() && abs(number) < 1e15 ? "\(Int(number))" : "\(number)"
     }
   }
 }

@@ -21,7 +21,8 @@ struct GridEvaluation {
   ///   - experiments: Any; those without an adapter are passed over.
   ///   - pool: The evaluators.
   ///   - onProgress: Called with the number done and of all.
-  func run(_ experiments: [Experiment], on pool: inout EvaluationPool, onProgress: (Int, Int) -> Void) throws {
+  func run(_ experiments: [Experiment], on pool: inout EvaluationPool, onProgress: (Int, Int) -> Void) throws
+  {
     let pending = experiments.filter { experiment in
       guard let row = folder.row(experiment.name), folder.hasAdapter(experiment.name) else { return false }
       return row.evaluation?.command != evaluation.command || row.evaluation?.outcome.status != .ok

@@ -140,7 +140,9 @@ extension ExtractionPlan {
 
 /// Whether an experiment's row says that its adapter is made and is the one that is wanted.
 private func isDone(_ experiment: Experiment, _ identity: JobIdentity, _ folder: SweepFolder) throws -> Bool {
-  guard let row = folder.row(experiment.name), let made = row.identity, row.status != .failed else { return false }
+  guard let row = folder.row(experiment.name), let made = row.identity, row.status != .failed else {
+    return false
+  }
   let differences = identity.differences(to: made)
   guard differences.isEmpty else {
     throw SweepError.otherExperiment(path: folder.path, name: experiment.name, differences: differences)
@@ -149,7 +151,9 @@ private func isDone(_ experiment: Experiment, _ identity: JobIdentity, _ folder:
 }
 
 /// The group's journal; one that another decomposition left is begun anew, since it is only a way to be faster.
-private func openJournal(_ path: String, _ identity: JobIdentity, _ notify: (String) -> Void) throws -> Journal {
+private func openJournal(_ path: String, _ identity: JobIdentity, _ notify: (String) -> Void) throws
+  -> Journal
+{
   do {
     let journal = try Journal(folder: path, identity: identity)
     for damage in journal.damages { notify("note: \(damage)") }

@@ -62,7 +62,9 @@ final class SearchWork {
   ) throws {
     learn()
     let ranks = Dictionary(
-      uniqueKeysWithValues: zip(extraction.modules, extraction.layout.modules).map { ($0.name, $1.largestRank) })
+      uniqueKeysWithValues: zip(extraction.modules, extraction.layout.modules).map {
+        ($0.name, $1.largestRank)
+      })
     let blockLength = search.blockLength ?? max(1, (ranks.values.max() ?? 1) / 8)
     let switches = TripletSwitch.all(ranks: ranks, blockLength: blockLength)
     var driver = EditSearch(
@@ -116,7 +118,9 @@ final class SearchWork {
     try work.make(new)
     try evaluation.run(new, on: &pool) { _, _ in }
     rows += batch.compactMap { folder.row($0.name) }
-    if rows.count == 1, let outcome = rows[0].evaluation?.outcome, outcome.status == .ok, value(rows[0]) == nil {
+    if rows.count == 1, let outcome = rows[0].evaluation?.outcome, outcome.status == .ok,
+      value(rows[0]) == nil
+    {
       throw SweepError.noMetric(
         name: search.metric, found: outcome.values.keys.sorted(), logPath: folder.logPath(rows[0].name))
     }
