@@ -4,6 +4,7 @@ extension LoRAFactors {
   /// - Parameters:
   ///   - kept: Numbers of triplets, ascending; unless all are kept, these factors have a certificate.
   ///   - outputCount: The module's features going out, which are B's rows.
+  /// - Returns: Factors with the residual that the certificate tells.
   public func selecting(_ kept: [Int], outputCount: Int) -> LoRAFactors? {
     guard !kept.isEmpty else { return nil }
     guard kept.count < rank else { return self }
@@ -41,6 +42,7 @@ extension ModuleRecord {
   ///   - kept: Numbers of triplets, ascending.
   ///   - requestedRank: The triplets that the experiment asked for.
   ///   - factors: What `LoRAFactors.selecting` made of them.
+  /// - Returns: Another record.
   public func selecting(_ kept: [Int], requestedRank: Int, factors: LoRAFactors?) -> ModuleRecord {
     var record = self
     record.requestedRank = requestedRank

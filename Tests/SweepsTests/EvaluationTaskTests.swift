@@ -91,7 +91,9 @@ import Testing
     #expect(outcome.values["found"] == .text("0"))
   }
 
-  /// A zombie counts as dead: its parent may be an init that never looks. A kill takes a moment on a busy machine.
+  /// A zombie counts as dead: its parent may be an init that never looks.
+  ///
+  /// A kill takes a moment on a busy machine.
   private func expectDead(_ process: String) throws {
     var state = ""
     for _ in 0..<100 {

@@ -12,9 +12,16 @@ extension ExtractionPlan {
       request, filters: [request.selection], ranks: [request.rank], certifiesSelections: false)
   }
 
-  /// The plan of one decomposition that serves many extractions: the modules of any of the filters, each at the
-  /// largest of the ranks. Everything else is as in the request.
+  /// The plan of one decomposition that serves many extractions.
   ///
+  /// It has the modules of any of the filters, each at the largest of the ranks. Everything else is as in the
+  /// request.
+  ///
+  /// - Parameters:
+  ///   - request: Whose own filter and rank do not count.
+  ///   - filters: Sets of modules.
+  ///   - ranks: Rules of ranks.
+  ///   - certifiesSelections: Whether to find out what every selection of a module's triplets would leave.
   /// - Throws: As above.
   public init(
     _ request: ExtractionRequest, filters: [ModuleSelection.Options], ranks: [ExtractionRequest.RankRule],

@@ -41,6 +41,7 @@ package struct EvaluationTask: Sendable, Codable {
   /// Runs it to its end; called on a thread of its own.
   ///
   /// - Parameter isStopped: Asked now and then; once true, the command is ended.
+  /// - Returns: What came of it.
   package func run(isStopped: () -> Bool) -> EvaluationOutcome {
     let start = Date()
     func outcome(

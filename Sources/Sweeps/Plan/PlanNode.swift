@@ -38,6 +38,7 @@ struct PlanNode {
   /// The error for this value.
   ///
   /// - Parameter problem: What is wrong and the remedy, to follow the key.
+  /// - Returns: An error with the place.
   func error(_ problem: String) -> SweepPlanError {
     SweepPlanError(file: file, line: node.mark?.line, sentence: key.isEmpty ? problem : "'\(key)' \(problem)")
   }
@@ -57,6 +58,8 @@ struct PlanNode {
   /// The members of a mapping that knows these keys and no others.
   ///
   /// - Parameter keys: Nil for any keys.
+  /// - Returns: The values by their keys.
+  /// - Throws: `SweepPlanError` for anything but a mapping, and for an unknown key.
   func members(_ keys: [String]? = nil) throws(SweepPlanError) -> [String: PlanNode] {
     guard case .mapping(let mapping) = node else {
       throw error(wanted: "a mapping" + (keys.map { " of \($0.joined(separator: ", "))" } ?? ""))

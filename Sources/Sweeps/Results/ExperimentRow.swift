@@ -26,8 +26,9 @@ public struct ExperimentRow: Sendable, Codable, Equatable {
   public var evaluation: Evaluation?
   /// Whether a search found nothing better.
   public var isBest: Bool?
-  /// Everything the adapter depends on: equal identities, equal bytes. Nil in tables, and where the models could
-  /// not be read.
+  /// Everything that was asked for: an experiment with another one is another experiment.
+  ///
+  /// Nil in tables, and where the models could not be read.
   public var identity: JobIdentity?
 
   /// How an experiment stands.

@@ -66,6 +66,7 @@ final class AdapterMaking {
   ///   - ranks: How each rank spent the decomposition.
   ///   - version: The program's.
   /// - Returns: Its numbers; nil if nothing is left by the edit, so that there is no adapter.
+  /// - Throws: What the device has against it.
   func finish(ranks: [RankStatistics], version: String) throws -> AdapterFigures? {
     let start = Date()
     guard figures.modules > 0, let emission = emission.take() else {

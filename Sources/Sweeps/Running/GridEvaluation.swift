@@ -21,6 +21,7 @@ struct GridEvaluation {
   ///   - experiments: Any; those without an adapter are passed over.
   ///   - pool: The evaluators.
   ///   - onProgress: Called with the number done and of all.
+  /// - Throws: What the output folder has against it, or `JobStopped` after a signal.
   func run(_ experiments: [Experiment], on pool: inout EvaluationPool, onProgress: (Int, Int) -> Void) throws
   {
     let pending = experiments.filter { experiment in
