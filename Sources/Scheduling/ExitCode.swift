@@ -30,6 +30,7 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
+      case let error as any ExitCoded: error.exitCode
       case is RequestError, is PlanError: .usage
       case is LAPACKError, is ExtractionError, is DistributedSVDError: .badInput
       default: .internalFault
@@ -45,6 +46,12 @@ extension ExitCode {
     case .success, .usage, .badInput: false
     }
   }
+}
+
+/// An error of a layer above this one, which says itself how a job ends by it.
+public protocol ExitCoded: Error {
+  /// The code this error ends a job with.
+  var exitCode: ExitCode { get }
 }
 
 /// An error of any rank, on its way to the one rank that reports it.

@@ -10,12 +10,23 @@ public struct Extraction {
   private let plan: ExtractionPlan
   private let resources: JobResources
   private let versionText: String
+  private let outlivesFailures: Bool
 
   /// An extraction of a plan; the version goes into the report.
-  public init(_ plan: ExtractionPlan, resources: JobResources, version: String) {
+  ///
+  /// - Parameters:
+  ///   - plan: The same on every rank.
+  ///   - resources: What the job may take.
+  ///   - version: The program's.
+  ///   - outlivesFailures: Whether the ranks go on after one of them failed, so that the job can do something else;
+  ///     else its failure ends them all. Methods over all ranks fail together in any case.
+  public init(
+    _ plan: ExtractionPlan, resources: JobResources, version: String, outlivesFailures: Bool = false
+  ) {
     self.plan = plan
     self.resources = resources
     versionText = version
+    self.outlivesFailures = outlivesFailures
   }
 
   /// Collective: decomposes every module and writes the adapter on rank 0.
@@ -36,22 +47,14 @@ public struct Extraction {
   ) throws -> ExtractionReport? {
     let start = secondsNow()
     guard world.rank == 0, let folder else {
-      _ = try runUnits(on: world, finished: sharedUnits(nil, on: world)) { _, _ in }
+      _ = try fill(nil, on: world, onProgress: onProgress)
       return nil
     }
     let journal = try Journal(folder: folder.journalPath, identity: plan.identity(version: versionText))
     do {
       announce(journal, folder, notify)
-      let finished = try sharedUnits(journal.carriedOver, on: world)
-      var progress = ProgressState(plan)
-      for unit in finished { progress.finish(unit: unit, of: plan) }
-      let ranks = try runUnits(on: world, finished: finished) { unit, bytes in
-        try journal.append(unit, bytes)
-        progress.finish(unit: unit, of: plan)
-        onProgress(progress)
-      }
-      try journal.flush()
-      try plan.checkInputs()
+      let finished = journal.carriedOver
+      let ranks = try fill(journal, on: world, onProgress: onProgress)
       let records = try emit(journal, into: folder)
       let report = ExtractionReport(
         plan, version: versionText, records: records, carriedOver: finished, ranks: ranks,
@@ -65,6 +68,37 @@ public struct Extraction {
       keepOrDiscard(journal, folder, after: error, notify)
       throw error
     }
+  }
+
+  /// Collective: does every unit that a journal does not have yet, and leaves its result there, durable.
+  ///
+  /// - Parameters:
+  ///   - journal: Rank 0's; nil on the others.
+  ///   - world: All ranks of the job.
+  ///   - onProgress: Called on rank 0 after each unit.
+  /// - Returns: On rank 0 the statistics of every rank.
+  /// - Throws: On rank 0 the first error of any rank, or that a model was changed meanwhile.
+  package func fill(
+    _ journal: Journal?, on world: borrowing Communicator, onProgress: (ProgressState) -> Void
+  ) throws -> [RankStatistics] {
+    let finished = try sharedUnits(journal?.carriedOver, on: world)
+    guard let journal else { return try runUnits(on: world, finished: finished) { _, _ in } }
+    var progress = ProgressState(plan)
+    for unit in finished { progress.finish(unit: unit, of: plan) }
+    var failure: JobFailure?
+    let ranks = try runUnits(on: world, finished: finished) { unit, bytes in
+      if let failed = try ExtractionResult.failure(in: bytes) {
+        failure = failure ?? failed
+      } else {
+        try journal.append(unit, bytes)
+      }
+      progress.finish(unit: unit, of: plan)
+      onProgress(progress)
+    }
+    try journal.flush()
+    if let failure { throw failure }
+    try plan.checkInputs()
+    return ranks
   }
 
   private func announce(_ journal: Journal, _ folder: OutputFolder, _ notify: (String) -> Void) {
@@ -110,7 +144,8 @@ public struct Extraction {
     if plan.request.method.isCollective {
       return try CollectiveWork(plan).run(on: world, finished: finished, collect: collect)
     }
-    let work = ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount)
+    let work = ExtractionWork(
+      plan, mpiRank: world.rank, threadCount: resources.threadCount, outlivesFailures: outlivesFailures)
     let teams = try plan.teams(for: resources)
     let job = DistributedJob(
       work, units: plan.units.map(plan.jobUnit), teams: teams, finished: finished,

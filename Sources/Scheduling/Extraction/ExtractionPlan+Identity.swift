@@ -38,7 +38,7 @@ extension ExtractionPlan {
   /// Sees that no file of the models was changed since the plan was made.
   ///
   /// - Throws: `OutputError.inputChanged` for the first one that was.
-  func checkInputs() throws(OutputError) {
+  package func checkInputs() throws(OutputError) {
     if let changed = inputs.first(where: { !$0.isUnchanged }) {
       throw OutputError.inputChanged(path: changed.path)
     }

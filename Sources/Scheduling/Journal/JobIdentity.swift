@@ -22,6 +22,16 @@ public struct JobIdentity: Sendable, Codable, Equatable {
     self.inputs = inputs
   }
 
+  /// The same with one more option.
+  ///
+  /// - Parameters:
+  ///   - name: As on a command line.
+  ///   - value: As it would be typed.
+  /// - Returns: Another identity.
+  public func adding(option name: String, _ value: String) -> JobIdentity {
+    JobIdentity(options: options.map { ($0.name, $0.value) } + [(name, value)], inputs: inputs)
+  }
+
   /// What is different about another job, a sentence each; empty if nothing is.
   public func differences(to other: JobIdentity) -> [String] {
     var sentences: [String] = []

@@ -1,9 +1,13 @@
+<<<<<<< HEAD
 internal import Checkpoints
 internal import Foundation
+=======
+package import Foundation
+>>>>>>> 48d419a9d083816e11f06e0b11e4e800afc91058
 internal import Glibc
 
 /// Makes a folder and those above it; returns the ones that were made, deepest first.
-func makeFolders(_ path: String) throws -> [String] {
+package func makeFolders(_ path: String) throws -> [String] {
   if mkdir(path, 0o777) == 0 { return [path] }
   if errno == EEXIST { return [] }
   let parent = parentFolder(of: path)
@@ -18,7 +22,7 @@ func makeFolders(_ path: String) throws -> [String] {
 }
 
 /// Removes a file or folder with all it holds; what is not there needs no removing.
-func removeAll(_ path: String) throws {
+package func removeAll(_ path: String) throws {
   guard access(path, F_OK) == 0 else { return }
   do { try FileManager.default.removeItem(atPath: path) } catch { throw OutputError.system("remove", path) }
 }
@@ -34,7 +38,7 @@ func syncFolder(_ path: String) throws {
 /// Writes a small file durably: it appears whole under its name, or not at all.
 ///
 /// - Throws: `OutputError.failed` with the operation that the system refused.
-func writeDurably(_ data: Data, to path: String) throws {
+package func writeDurably(_ data: Data, to path: String) throws {
   let temporary = path + ".tmp"
   do { try write(data, toNew: temporary) } catch {
     unlink(temporary)
