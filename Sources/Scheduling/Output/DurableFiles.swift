@@ -1,9 +1,5 @@
-<<<<<<< HEAD
 internal import Checkpoints
-internal import Foundation
-=======
 package import Foundation
->>>>>>> 48d419a9d083816e11f06e0b11e4e800afc91058
 internal import Glibc
 
 /// Makes a folder and those above it; returns the ones that were made, deepest first.
