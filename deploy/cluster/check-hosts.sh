@@ -84,23 +84,49 @@ check_host() {
 }
 
 check_pair() {
-  local name=$1 base=$2 tuned=$3 ranks host
+  local name=$1 base=$2 tuned=$3 options ranks host
   say "$name"
   "$products/unbraid" extract "$base" "$tuned" -o "$work/alone" --rank 32 >"$work/log" 2>&1 ||
     failed "one rank alone ended with $?"
-  for ranks in 4 8; do
-    measured -n "$ranks" "$products/unbraid" extract "$base" "$tuned" -o "$work/across" --rank 32
+  for options in 4 8 "8 --head-coordinates"; do
+    ranks=${options%% *}
+    # shellcheck disable=SC2086
+    measured -n "$ranks" "$products/unbraid" extract "$base" "$tuned" -o "$work/across" --rank 32 ${options#"$ranks"}
     per_host "$work/across" >"$work/per-host"
     table
-    same_adapter "$work/alone" "$work/across" || failed "$ranks ranks on 4 hosts made another adapter than one rank"
+    same_adapter "$work/alone" "$work/across" || failed "-n $options on 4 hosts made another adapter than one rank"
     for host in "${host_names[@]}"; do check_host "$host" "$ranks"; done
-    passed "$ranks ranks on 4 hosts: the same adapter as one rank, with work on every host and its bytes over every link"
+    passed "-n $options on 4 hosts: the same adapter as one rank, with work on every host and its bytes over every link"
     rm -rf "$work/across"
   done
   rm -rf "$work/alone"
 }
 
+# Whoever is interrupted while hosts start, or loses one, can still take all of them down.
+check_end_of_hosts() {
+  local state=$work/broken moment group left
+  for moment in 0.03 0.06 0.09 0.12 0.15 0.18 0.21; do
+    UNBRAID_HOSTS=$state "$cluster/hosts.sh" up 3 2>/dev/null &
+    sleep "$moment"
+    kill -TERM $! 2>/dev/null || true
+    wait $! 2>/dev/null || true
+    UNBRAID_HOSTS=$state hosts down
+    sleep 0.1
+    left=$(grep -zlxF "$state" /proc/[0-9]*/cmdline 2>/dev/null || true)
+    [ -z "$left" ] || failed "hosts that were interrupted after $moment s left processes: ${left//$'\n'/ }"
+  done
+  UNBRAID_HOSTS=$state hosts up 1
+  UNBRAID_HOSTS=$state hosts slow node1 50 2>/dev/null || true
+  group=$(cat "$state/node1/group" 2>/dev/null || true)
+  kill -KILL "$(<"$state/node1/process")"
+  UNBRAID_HOSTS=$state hosts down
+  [ ! -e "${group:-/none}" ] || failed "a host that had died left its control group $group"
+  passed "hosts that were interrupted at their start, or died, leave nothing behind"
+}
+
 start_check
+say "hosts"
+check_end_of_hosts
 start_hosts 4 2
 for ranks in 4 8; do
   measured -n "$ranks" "$products/unbraid" --version

@@ -57,11 +57,13 @@ address() {
 # Starts the process that holds a host's namespaces, and waits until it stands.
 #
 # It is the first process of its host: it must reap what is orphaned there, and it waits without a child of its own.
+# Ctrl-C is not for it; whoever is interrupted from here on finds its number written down, and "down" ends it.
 hold() {
   local host=$1 isolation=(--net --uts --ipc --mount --propagation private)
   [ "$host" = head ] || [ "$host" = switch ] || isolation+=(--pid --fork --kill-child --mount-proc)
   mkdir -p "$state/$host/temporary"
   rm -f "$state/$host/stands"
+  trap '' INT TERM HUP
   setsid unshare "${isolation[@]}" bash -c '
     hostname "$1"
     mount --bind "$2/addresses" /etc/hosts
@@ -71,6 +73,8 @@ hold() {
     while :; do read -r <> <(:); done' hold "$host" "$state" \
     </dev/null >/dev/null 2>"$state/$host/errors" &
   local process=$! waited=0
+  echo "$process" >"$state/$host/keepers"
+  trap - INT TERM HUP
   until [ -e "$state/$host/stands" ]; do
     if ! kill -0 "$process" 2>/dev/null || [ $((waited += 1)) -gt 1000 ]; then
       kill -KILL "$process" 2>/dev/null || true
@@ -78,7 +82,6 @@ hold() {
     fi
     sleep 0.01
   done
-  echo "$process" >"$state/$host/keepers"
   case " ${isolation[*]} " in
   *" --fork "*)
     process=$(tr -d ' ' <"/proc/$process/task/$process/children")
@@ -126,15 +129,39 @@ processes() {
     cut -d/ -f3 | grep -vxF -f "$state/$1/keepers" || true
 }
 
-# Ends every process of a host at once, as far as that is possible.
+# Ends every process of a host, and whatever else there is of it, however far it came.
 end() {
-  lives "$1" || return 0
-  local processes
-  processes=$(processes "$1")
-  # shellcheck disable=SC2086
-  kill -KILL "$(<"$state/$1/process")" $processes 2>/dev/null || true
+  if lives "$1"; then
+    local namespace
+    # Held open, so that the kernel gives its number to no other network meanwhile.
+    exec {namespace}<"/proc/$(<"$state/$1/process")/ns/net"
+    [ "$1" = head ] || [ "$1" = switch ] || kill -KILL "$(<"$state/$1/process")" 2>/dev/null || true
+    end_processes "$1"
+    exec {namespace}<&-
+  fi
+  end_holder "$1"
   rm -f "$state/$1/process"
   [ ! -e "$state/$1/group" ] || remove_group "$1"
+}
+
+# Until none is left: one may have started another after it was listed.
+end_processes() {
+  local left tries=0
+  while left=$(processes "$1") && [ -n "$left" ] && [ $((tries += 1)) -le 250 ]; do
+    # shellcheck disable=SC2086
+    kill -KILL $left 2>/dev/null || true
+    sleep 0.02
+  done
+}
+
+# Ends the process that holds a host, or was about to, unless another has its old number; its child goes with it.
+end_holder() {
+  local process
+  process=$(head -n 1 "$state/$1/keepers" 2>/dev/null) || return 0
+  [ -n "$process" ] || return 0
+  if tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null | grep -qF " hold $1 $state "; then
+    kill -KILL "$process" 2>/dev/null || true
+  fi
 }
 
 # The link goes first: a machine without power says goodbye to nobody.
