@@ -64,6 +64,33 @@ extension UnbraidSuite {
       }
     }
 
+    @Test("a head that only coordinates limits nobody: neither by its memory nor by its kernels")
+    func head() throws {
+      let workspace = try Workspace(Self.pair())
+      let options = ["--rank", "4", "--method", "krylov"]
+      let alone = try workspace.adapter(options, name: "alone")
+      let command =
+        [
+          "extract", workspace.basePath, workspace.tunedPath, "-o", workspace.outputPath,
+          "--head-coordinates",
+        ]
+        + options
+      let script = """
+        memory=\(try tightMemory(workspace))
+        if [ "$OMPI_COMM_WORLD_RANK" = 0 ]; then memory=1M; export OPENBLAS_CORETYPE=Nehalem; fi
+        exec "$0" "$@" --memory-per-rank $memory
+        """
+      let result = try MPIProgram(executable: "/bin/sh").run(
+        ranks: 3, arguments: ["-c", script, BuiltProduct.path(of: "unbraid")] + command)
+      try #require(result.status == 0, "\(result.errorOutput)")
+      #expect(!result.errorOutput.contains("different kernels"))
+      let led = try AdapterFolder(workspace.outputPath)
+      #expect(Set(led.report.ranks.map(\.kernels)).count == 2, "this processor has one kind of kernels only")
+      #expect(led.report.modules.contains { $0.rankCount == 2 })
+      let file = "adapter_model.safetensors"
+      #expect(try led.bytes(file) == alone.bytes(file))
+    }
+
     @Test("threads do not change the bytes")
     func threads() throws {
       let workspace = try Workspace(Self.pair())

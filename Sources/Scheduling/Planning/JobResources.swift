@@ -12,7 +12,7 @@ public struct JobResources: Sendable {
   public var workerCount: Int { headCoordinates ? rankCount - 1 : rankCount }
   /// Threads for the products of this rank; the results do not depend on it.
   public let threadCount: Int
-  /// Bytes of memory that a rank may use, the least of all ranks.
+  /// Bytes of memory that a rank may use, the least of all ranks that compute.
   public let memoryPerRank: Int
   /// Whether ranks may share a module: not where their results would differ in the last bits.
   public let allowsTeams: Bool
@@ -42,15 +42,16 @@ public struct JobResources: Sendable {
     let processors = ProcessInfo.processInfo.activeProcessorCount
     threadCount = threads ?? max(1, processors / neighbourCount)
     let available = memory ?? availableMemory() * 9 / 10 / neighbourCount
-    memoryPerRank = Int(try world.allReduce([Double(available)], .min)[0])
-    let states = try LibraryState.all(on: world)
+    // A head that only coordinates may be a small machine of another kind: what it has limits nobody.
+    memoryPerRank = Int(try world.allReduce([works > 0 ? Double(available) : .infinity], .min)[0])
+    let states = try LibraryState.all(on: world).dropFirst(headCoordinates ? 1 : 0)
     allowsTeams = Set(states.map(\.kernels)).count == 1
     notices = libraryNotices(states)
   }
 }
 
 /// What is odd about the ranks' BLAS libraries, with the machines it was seen on.
-private func libraryNotices(_ states: [LibraryState]) -> [String] {
+private func libraryNotices(_ states: ArraySlice<LibraryState>) -> [String] {
   var hosts: [String: Set<String>] = [:]
   for state in states { for notice in state.notices { hosts[notice, default: []].insert(state.host) } }
   var sentences = hosts.sorted { $0.key < $1.key }.map { notice, hosts in
