@@ -21,6 +21,9 @@ public struct Outbox: ~Copyable {
   /// How many messages have not left, as of the last `progress`.
   public var count: Int { slots.count }
 
+  /// Bytes of the messages that have not left, as of the last `progress`.
+  public var byteCount: Int { slots.reduce(0) { $0 + $1.send.byteCount } }
+
   /// Takes over a send.
   ///
   /// - Parameter send: Done or not.

@@ -28,7 +28,12 @@ enum Program {
     BLASLibrary.useThreads(1)
     var place = Messages.Place(rank: Launcher.rank ?? 0, rankCount: 1)
     do {
-      if job.carriesOn { StopSignals.catchAll(isAlone: !Launcher.isPresent) }
+      if job.carriesOn {
+        let isFirst = Launcher.rank ?? 0 == 0
+        StopSignals.catchAll(isAlone: !Launcher.isPresent) { stop in
+          if isFirst { Messages.printNotice(stop.description) }
+        }
+      }
       let runtime = try Runtime()
       place = Messages.Place(rank: runtime.world.rank, rankCount: runtime.world.size)
       do {
@@ -46,6 +51,7 @@ enum Program {
 
   /// Ends this rank after a signal, together with all others: a launcher kills the rest with the first that ends.
   private static func endResumable(_ stop: JobStopped, _ runtime: consuming Runtime) -> Never {
+    stop.boundEnd()
     if runtime.world.rank == 0 { Messages.printNotice(stop.description) }
     try? runtime.finalize()
     fflush(nil)

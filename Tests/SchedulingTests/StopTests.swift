@@ -49,6 +49,24 @@ extension SchedulingSuite {
       #expect(seconds < 1)
     }
 
+    @Test("a rank that leaves by itself while rank 0 has no time holds up nobody", arguments: [2, 4])
+    func late(ranks: Int) throws {
+      let result = try MPIProgram("late-stop").run(ranks: ranks, timeoutSeconds: 10)
+      #expect(result.status == 0, "\(result.errorOutput)")
+      #expect(result.outputLines == Array(repeating: "ok", count: ranks))
+    }
+
+    @Test("a rank 0 that has no place for results hears all the same", arguments: [0, 1])
+    func full(rank: Int) throws {
+      let job = try StoppedJob(ranks: 2, count: 100, seconds: 0.05, options: ["full"])
+      usleep(300_000)
+      try job.signal(SIGTERM, rank: rank)
+      let (status, line, seconds) = try job.end()
+      #expect(status == 0)
+      #expect(line == "SIGTERM 0")
+      #expect(seconds < 1)
+    }
+
     @Test("rank 0 waits half a second for a rank that does not answer")
     func frozen() throws {
       let job = try StoppedJob(ranks: 2, count: 10, seconds: 100)

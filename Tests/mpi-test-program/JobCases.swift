@@ -34,8 +34,8 @@ func sleepingJob(_ world: borrowing Communicator) throws {
   let job = DistributedJob(
     work, units: units, teams: options.teams, finished: Set(options.finished),
     headCoordinates: options.headCoordinates)
-  // Twice: nothing of the first job may be left on the way.
-  for _ in 0..<2 {
+  // More than once: nothing of one job may be left on the way in the next.
+  for _ in 0..<options.rounds {
     var collected: [Int] = []
     try world.barrier()
     let start = ContinuousClock.now
@@ -60,6 +60,8 @@ struct SleepingJob: Codable {
   var teams: [Team] = []
   var finished: [Int] = []
   var headCoordinates = false
+  /// How many such jobs, one after the other.
+  var rounds = 2
 
   struct Outcome: Codable {
     var seconds: Double
@@ -68,10 +70,10 @@ struct SleepingJob: Codable {
   }
 }
 
-/// `stopped-job FOLDER COUNT SECONDS [team]`: does COUNT sleeping units until a signal comes.
+/// `stopped-job FOLDER COUNT SECONDS [team|full]`: does COUNT sleeping units until a signal comes.
 ///
 /// Each rank leaves its process number in the folder when it begins its first unit, and rank 0 the number of results
-/// when the job was stopped.
+/// when the job was stopped. With `full`, rank 0 has no place for any.
 func stoppedJob(_ world: borrowing Communicator) throws {
   let arguments = CommandLine.arguments
   let folder = URL(filePath: arguments[2])
@@ -85,7 +87,10 @@ func stoppedJob(_ world: borrowing Communicator) throws {
   let teams = arguments.last == "team" ? [Team(unit: 0, ranks: 0..<2)] : []
   var collectedCount = 0
   do {
-    _ = try DistributedJob(work, units: units, teams: teams).run(on: world) { _, _ in collectedCount += 1 }
+    let isFull = arguments.last == "full"
+    _ = try DistributedJob(work, units: units, teams: teams).run(on: world, canCollect: { !isFull }) { _, _ in
+      collectedCount += 1
+    }
     throw CaseFailure("the job came to its end")
   } catch let stop as JobStopped {
     if world.rank == 0 {
@@ -93,4 +98,59 @@ func stoppedJob(_ world: borrowing Communicator) throws {
       try Data(line.utf8).write(to: folder.appending(path: "stopped"), options: .atomic)
     }
   }
+}
+
+/// `late-stop`: the last rank gets SIGTERM while rank 0 is held up with the last result, and leaves by itself.
+///
+/// Every rank must leave all the same, and rank 0 must have every result.
+func lateStop(_ world: borrowing Communicator) throws {
+  StopSignals.catchAll(isAlone: false)
+  let processes = try world.allGather(Array("\(getpid())".utf8)).map {
+    Int32(String(decoding: $0, as: UTF8.self)) ?? 0
+  }
+  let count = 3 * world.size
+  let units = (0..<count).map { JobUnit(cost: 1, path: "file", offset: $0, byteCount: 1) }
+  var collectedCount = 0
+  do {
+    let work = SleepingWork(seconds: Array(repeating: 0.01, count: count))
+    _ = try DistributedJob(work, units: units).run(on: world) { _, _ in
+      collectedCount += 1
+      if collectedCount == count {
+        kill(processes[world.size - 1], SIGTERM)
+        Thread.sleep(forTimeInterval: 1)
+      }
+    }
+    throw CaseFailure("the job came to its end")
+  } catch is JobStopped {
+    try expectEqual(collectedCount, world.rank == 0 ? count : 0, "results")
+  }
+}
+
+/// Units that yield a megabyte at once, which begins with the time.
+private struct StampingWork: UnitWork {
+  static let byteCount = 1_000_000
+
+  func load(_ unit: Int, group: RankGroup) throws -> Int { unit }
+
+  func compute(_ unit: Int, _ loaded: Int, group: RankGroup) throws -> [UInt8] {
+    let stamp = Array("\(DispatchTime.now().uptimeNanoseconds) ".utf8)
+    return stamp + pattern(Self.byteCount, seed: unit)
+  }
+
+  static func time(_ bytes: [UInt8]) -> UInt64 {
+    UInt64(String(decoding: bytes.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)) ?? 0
+  }
+}
+
+/// `backed-up-job`: rank 0 has no place for results at first; prints how many were computed meanwhile, and how many
+/// in all.
+func backedUpJob(_ world: borrowing Communicator) throws {
+  let units = (0..<200).map { JobUnit(cost: 1, path: "file", offset: $0, byteCount: 1) }
+  let job = DistributedJob(StampingWork(), units: units, largestBacklog: 4 * StampingWork.byteCount)
+  let opening = DispatchTime.now() + 1
+  var times: [UInt64] = []
+  _ = try job.run(on: world, canCollect: { DispatchTime.now() > opening }) { _, bytes in
+    times.append(StampingWork.time(bytes))
+  }
+  if world.rank == 0 { print(times.filter { $0 < opening.uptimeNanoseconds }.count, times.count) }
 }

@@ -42,6 +42,8 @@ struct TestProgram {
     "reference-svd": referenceSVD,
     "sleeping-job": sleepingJob,
     "stopped-job": stoppedJob,
+    "late-stop": lateStop,
+    "backed-up-job": backedUpJob,
     "shared-words": sharedWords,
     "no-shared-words": noSharedWords,
   ]

@@ -36,13 +36,14 @@ public struct Extraction {
   /// - Parameters:
   ///   - world: All ranks of the job.
   ///   - folder: Rank 0's output; nil on the others.
-  ///   - notify: Called on rank 0 with sentences for a person.
+  ///   - notify: Called on rank 0 with sentences for a person; by a signal's thread too.
   ///   - onProgress: Called on rank 0 after each unit.
   /// - Returns: On rank 0 the report; elsewhere nil.
   /// - Throws: On rank 0 the first error of any rank; the folder is then not published. Finished units stay in
   ///   its journal unless the input is at fault.
   public func run(
-    on world: borrowing Communicator, into folder: OutputFolder?, notify: (String) -> Void,
+    on world: borrowing Communicator, into folder: OutputFolder?,
+    notify: @escaping @Sendable (String) -> Void,
     onProgress: (ProgressState) -> Void
   ) throws -> ExtractionReport? {
     let start = secondsNow()
@@ -51,6 +52,12 @@ public struct Extraction {
       return nil
     }
     let journal = try Journal(folder: folder.journalPath, identity: plan.identity(version: versionText))
+    let (unitCount, partialPath) = (plan.units.count, folder.partialPath)
+    StopSignals.prepareExit {
+      try? journal.flush()
+      if journal.finishedCount > 0 { notify(keptSentence(journal, of: unitCount, in: partialPath)) }
+    }
+    defer { StopSignals.prepareExit(nil) }
     do {
       announce(journal, folder, notify)
       let finished = journal.carriedOver
@@ -113,9 +120,7 @@ public struct Extraction {
     _ journal: Journal, _ folder: OutputFolder, after error: any Error, _ notify: (String) -> Void
   ) {
     guard journal.finishedCount > 0, ExitCode(for: error).keepsFinishedWork else { return folder.discard() }
-    notify(
-      "\(journal.finishedCount) of \(plan.units.count) tensors are finished and kept in "
-        + folder.partialPath)
+    notify(keptSentence(journal, of: plan.units.count, in: folder.partialPath))
   }
 
   /// Collective: what rank 0 knows to be finished, on every rank.
@@ -153,6 +158,10 @@ public struct Extraction {
       threadCount: resources.threadCount)
     return try job.run(on: world, collect: collect)
   }
+}
+
+private func keptSentence(_ journal: Journal, of unitCount: Int, in path: String) -> String {
+  "\(journal.finishedCount) of \(unitCount) tensors are finished and kept in \(path)"
 }
 
 /// How far an extraction has come.

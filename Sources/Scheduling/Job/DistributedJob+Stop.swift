@@ -11,29 +11,47 @@ extension DistributedJob {
     if own.halt(request) { try own.sendToAll(request.encoded, tag: JobTag.halt, world) }
   }
 
-  /// On rank 0: ends the job once all ranks are still, or the time is up; a long wait is followed by a short one.
+  /// On rank 0: ends the job once all ranks are still, or the time is up.
   ///
   /// - Throws: `JobStopped` at the end.
   func endIfStill(_ own: inout JobRank<Work>, _ world: borrowing Communicator) throws {
-    guard let request = own.stop.request else { return }
-    if !(own.isStill && own.stop.stillCount == world.size - 1) {
-      guard own.stop.isOverdue else { return }
-      guard request.isUrgent else {
-        return try haltAll(StopRequest(signal: request.signal, isUrgent: true), &own, world)
-      }
+    if let request = own.stop.request, own.isStill && own.stop.stillCount == world.size - 1 {
+      try end(request, &own, world)
     }
-    try own.sendToAll([], tag: JobTag.over, world)
-    try own.abandonMessages()
-    throw JobStopped(request)
+    try endIfOverdue(&own, world)
   }
 
-  /// On other ranks: says once that nothing is in work any longer, and leaves when rank 0 says so.
+  /// On rank 0: ends the job if the time is up; a long wait is followed by a short one.
   ///
   /// - Throws: `JobStopped` at the end.
-  func leaveIfOver(_ request: StopRequest, _ own: inout JobRank<Work>, _ world: borrowing Communicator) throws
-  {
+  func endIfOverdue(_ own: inout JobRank<Work>, _ world: borrowing Communicator) throws {
+    guard let request = own.stop.request, own.stop.isOverdue else { return }
+    if request.isUrgent { try end(request, &own, world) }
+    try haltAll(StopRequest(signal: request.signal, isUrgent: true), &own, world)
+  }
+
+  private func end(
+    _ request: StopRequest, _ own: inout JobRank<Work>, _ world: borrowing Communicator
+  ) throws -> Never {
+    try own.sendToAll(request.encoded, tag: JobTag.over, world)
+    try leave(request, &own)
+  }
+
+  /// On other ranks: says once that nothing is in work any longer, and leaves without a word from rank 0 if there
+  /// is no time to wait for it.
+  ///
+  /// - Throws: `JobStopped` at the end.
+  func leaveIfForgotten(
+    _ request: StopRequest, _ own: inout JobRank<Work>, _ world: borrowing Communicator
+  ) throws {
     if own.becomesStill() { try own.send([], to: 0, tag: JobTag.still, world) }
-    guard own.stop.isOver else { return }
+    if request.isUrgent && own.stop.isOverdue { try leave(request, &own) }
+  }
+
+  /// Leaves a job that is stopped.
+  ///
+  /// - Throws: `JobStopped`.
+  func leave(_ request: StopRequest, _ own: inout JobRank<Work>) throws -> Never {
     try own.abandonMessages()
     throw JobStopped(request)
   }

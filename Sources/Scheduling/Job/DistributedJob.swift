@@ -14,6 +14,7 @@ public struct DistributedJob<Work: UnitWork> {
   private let finished: Set<Int>
   private let headCoordinates: Bool
   private let threadCount: Int
+  private let largestBacklog: Int
 
   /// A job of units, which must be the same on every rank.
   ///
@@ -24,9 +25,10 @@ public struct DistributedJob<Work: UnitWork> {
   ///   - finished: Units that need not be done.
   ///   - headCoordinates: Whether rank 0 computes nothing; there must be another rank then, and teams without it.
   ///   - threadCount: What the work uses of this rank's processors, for the statistics.
+  ///   - largestBacklog: Bytes of results that a rank may have on their way; beyond that it begins nothing new.
   public init(
     _ work: Work, units: [JobUnit], teams: [Team] = [], finished: Set<Int> = [],
-    headCoordinates: Bool = false, threadCount: Int = 1
+    headCoordinates: Bool = false, threadCount: Int = 1, largestBacklog: Int = 256 << 20
   ) {
     precondition(!headCoordinates || teams.allSatisfy { !$0.ranks.contains(0) }, "rank 0 only coordinates")
     self.work = work
@@ -35,21 +37,26 @@ public struct DistributedJob<Work: UnitWork> {
     self.finished = finished
     self.headCoordinates = headCoordinates
     self.threadCount = threadCount
+    self.largestBacklog = largestBacklog
   }
 
   /// Collective: does all the work.
   ///
   /// - Parameters:
   ///   - world: All ranks of the job.
+  ///   - canCollect: Called on rank 0: whether there is a place for results now. Where there is none they stay on
+  ///     the ranks, which soon compute nothing more, while everything else goes on.
   ///   - collect: Called on rank 0 for each unit, in the order of arrival, with the bytes that
   ///     `UnitWork.compute` returned. An error it throws ends the job.
   /// - Returns: On rank 0 the statistics of every rank; elsewhere nothing.
   /// - Throws: On rank 0, the first error of any rank as a `JobFailure`; other ranks wait to be ended. On every
   ///   rank `JobStopped` if a signal asked for it, when all that was finished in time has been collected.
-  public func run(on world: borrowing Communicator, collect: (Int, [UInt8]) throws -> Void) throws
-    -> [RankStatistics]
-  {
+  public func run(
+    on world: borrowing Communicator, canCollect: () -> Bool = { true },
+    collect: (Int, [UInt8]) throws -> Void
+  ) throws -> [RankStatistics] {
     precondition(!headCoordinates || world.size > 1, "rank 0 coordinates nobody")
+    StopSignals.exitAtOnce(false)
     let (places, words) = try RankPlaces.find(on: world)
     let shares = Shares(
       units, nodeOfRank: places.nodeOfRank, teams: teams, finished: finished,
@@ -57,20 +64,29 @@ public struct DistributedJob<Work: UnitWork> {
     let supply = WorkSupply(
       rank: world.rank, units: units, shares: shares, places: places, words: words,
       isWorking: !headCoordinates || world.rank > 0)
-    var rank = JobRank(work, rank: world.rank, units: units, supply: supply)
-    let statistics =
-      world.rank == 0
-      ? try coordinate(world, &rank, partCount: shares.partCount, collect) : try serve(world, &rank)
+    var rank = JobRank(work, rank: world.rank, units: units, supply: supply, largestBacklog: largestBacklog)
+    let statistics: [RankStatistics]
+    do {
+      statistics =
+        world.rank == 0
+        ? try coordinate(world, &rank, partCount: shares.partCount, canCollect, collect)
+        : try serve(world, &rank)
+    } catch let stop as JobStopped {
+      stop.boundEnd()
+      throw stop
+    }
+    StopSignals.exitAtOnce(true)
     try words.free()
     return statistics
   }
 
   private func coordinate(
     _ world: borrowing Communicator, _ own: inout JobRank<Work>, partCount: Int,
-    _ collect: (Int, [UInt8]) throws -> Void
+    _ canCollect: () -> Bool, _ collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
     var missingCount = partCount
     while missingCount > 0 {
+      own.isFull = !canCollect()
       try own.progress(world)
       if let request = own.stop.news() { try haltAll(request, &own, world) }
       for outcome in own.takeOutcomes() {
@@ -100,16 +116,27 @@ public struct DistributedJob<Work: UnitWork> {
   }
 
   /// Ends the job in two steps: once all statistics are there, nobody waits for another's answer any more.
+  ///
+  /// A signal that came too late to stop anything is answered by the end, unless a rank that got it has left by
+  /// itself: then the job is stopped, with everything collected.
   private func dismissRanks(_ world: borrowing Communicator, _ own: inout JobRank<Work>) throws
     -> [RankStatistics]
   {
+    own.isFull = false
+    own.takeNoMore()
     var statistics = [own.close(threadCount: threadCount)]
     try own.sendToAll([], tag: JobTag.end, world)
     while statistics.count < world.size || own.isAsking {
-      // A signal that came too late to stop anything is answered by the end.
-      if let (envelope, bytes) = try own.receive(world), envelope.tag == JobTag.statistics {
-        statistics.append(try JSONDecoder().decode(RankStatistics.self, from: Data(bytes)))
+      if let (envelope, bytes) = try own.receive(world) {
+        switch envelope.tag {
+        case JobTag.statistics:
+          statistics.append(try JSONDecoder().decode(RankStatistics.self, from: Data(bytes)))
+        case JobTag.halt: try haltAll(StopRequest(decoding: bytes), &own, world)
+        default: precondition(envelope.tag == JobTag.still, "unexpected message tag \(envelope.tag)")
+        }
       }
+      if let request = own.stop.news() { try haltAll(request, &own, world) }
+      try endIfOverdue(&own, world)
       try own.progress(world)
     }
     try own.sendToAll([], tag: JobTag.over, world)
@@ -124,17 +151,21 @@ public struct DistributedJob<Work: UnitWork> {
       try own.progress(world)
       if let (envelope, bytes) = try own.receive(world) {
         switch envelope.tag {
-        case JobTag.end: isEnding = true
-        case JobTag.over where isEnding:
+        case JobTag.end:
+          isEnding = true
+          own.takeNoMore()
+        case JobTag.over where bytes.isEmpty:
+          precondition(hasReported && !own.isAsking, "the job is over before this rank was at its end")
           try own.drain()
           return []
-        case JobTag.over: own.stop.noteOver()
+        case JobTag.over: try leave(StopRequest(decoding: bytes), &own)
         default:
           precondition(envelope.tag == JobTag.halt, "unexpected message tag \(envelope.tag)")
           own.halt(StopRequest(decoding: bytes))
         }
       }
-      if let request = own.stop.news(), own.halt(request) {
+      // Later ones are the next job's.
+      if !hasReported, let request = own.stop.news(), own.halt(request) {
         try own.send(request.encoded, to: 0, tag: JobTag.halt, world)
       }
       try handIn(&own, world)
@@ -143,7 +174,7 @@ public struct DistributedJob<Work: UnitWork> {
         let statistics = try JSONEncoder().encode(own.close(threadCount: threadCount))
         try own.send(Array(statistics), to: 0, tag: JobTag.statistics, world)
       }
-      if let request = own.stop.request, !isEnding { try leaveIfOver(request, &own, world) }
+      if let request = own.stop.request, !isEnding { try leaveIfForgotten(request, &own, world) }
     }
   }
 

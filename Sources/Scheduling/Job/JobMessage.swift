@@ -20,6 +20,9 @@ enum JobTag {
   static let halt = 9
   /// From a rank: nothing is in work any longer, and what was finished has been sent.
   static let still = 10
-  /// To a rank: all are still, or are not waited for.
+  /// To a rank: nobody waits for anybody any more; after a stop with its `StopRequest`.
   static let over = 11
+
+  /// All that is not a result, nor tells that there are no more of them.
+  static let besideResults = [ask, answer, part, failure, statistics, exchange, end, halt, over]
 }

@@ -3,6 +3,10 @@ internal import MPI
 /// One rank's part in a job: its supply, its pipeline, its messages on their way, and the patience of its main thread.
 struct JobRank<Work: UnitWork>: ~Copyable {
   var stop = JobStop()
+  /// Whether results, this rank's own included, must wait where they are; other messages go on.
+  var isFull = false
+  /// Bytes that may wait to be sent: beyond that the rank begins nothing new.
+  private let largestBacklog: Int
   private let rank: Int
   private let units: [JobUnit]
   private let start = secondsNow()
@@ -14,13 +18,15 @@ struct JobRank<Work: UnitWork>: ~Copyable {
   private let mailbox = ExchangeMailbox()
   private var pause = PollingPause()
   private var wasIdle = true
+  private var takesMore = true
   private var teamUnits: Set<Int> = []
   private var bytesRead = 0
   private var bytesSent = 0
 
   /// Starts the rank's threads.
-  init(_ work: Work, rank: Int, units: [JobUnit], supply: WorkSupply) {
+  init(_ work: Work, rank: Int, units: [JobUnit], supply: WorkSupply, largestBacklog: Int) {
     self.rank = rank
+    self.largestBacklog = largestBacklog
     self.units = units
     self.supply = supply
     pipeline = RankPipeline(work)
@@ -38,8 +44,10 @@ struct JobRank<Work: UnitWork>: ~Copyable {
     for target in 0..<world.size where target != rank { try send(bytes, to: target, tag: tag, world) }
   }
 
-  /// What has been computed since the last call.
+  /// What has been computed since the last call; nothing while there is no place for it, so that the rank soon holds
+  /// as many units as it may.
   mutating func takeOutcomes() -> [RankPipeline<Work>.Outcome] {
+    guard !isFull else { return [] }
     let outcomes = pipeline.takeOutcomes()
     for case .finished(let unit, _, _) in outcomes {
       teamUnits.remove(unit)
@@ -51,7 +59,7 @@ struct JobRank<Work: UnitWork>: ~Copyable {
 
   /// The next message that is not between two ranks alone, if one has arrived.
   mutating func receive(_ world: borrowing Communicator) throws -> (Envelope, [UInt8])? {
-    while let envelope = try world.arrived() {
+    while let envelope = try nextArrived(world) {
       wasIdle = false
       let bytes = try world.receive(envelope)
       switch envelope.tag {
@@ -65,9 +73,15 @@ struct JobRank<Work: UnitWork>: ~Copyable {
     return nil
   }
 
+  private func nextArrived(_ world: borrowing Communicator) throws -> Envelope? {
+    guard isFull else { return try world.arrived() }
+    for tag in JobTag.besideResults { if let envelope = try world.arrived(tag: tag) { return envelope } }
+    return nil
+  }
+
   /// Gets work and sends what is to be sent, and rests if nothing has happened since the last call.
   mutating func progress(_ world: borrowing Communicator) throws {
-    if stop.request == nil { try getWork(world) }
+    if takesMore && stop.request == nil && outbox.byteCount <= largestBacklog { try getWork(world) }
     for (target, bytes) in mailbox.takeOutgoing() {
       bytesSent += bytes.count
       exchanges.add(try world.send(bytes, to: target, tag: JobTag.exchange))
@@ -76,7 +90,15 @@ struct JobRank<Work: UnitWork>: ~Copyable {
     try exchanges.progress()
     // A team's member that waits stands still, and its core with it: the main thread may have it, without a nap.
     if !wasIdle || mailbox.isAwaited { pause.reset() }
-    if wasIdle { pause.rest(isShort: !teamUnits.isEmpty) { pipeline.awaitOutcome(nanoseconds: $0) } }
+    if wasIdle {
+      pause.rest(isShort: !teamUnits.isEmpty) { nanoseconds in
+        if isFull {
+          PollingPause.sleep(nanoseconds: nanoseconds)
+        } else {
+          pipeline.awaitOutcome(nanoseconds: nanoseconds)
+        }
+      }
+    }
     wasIdle = true
   }
 
@@ -91,6 +113,9 @@ struct JobRank<Work: UnitWork>: ~Copyable {
       try send([supply.isIdle ? 1 : 0], to: target, tag: JobTag.ask, world)
     }
   }
+
+  /// Takes and asks for nothing from now on: the job has all results, and an ask would be the next job's.
+  mutating func takeNoMore() { takesMore = false }
 
   /// Whether an answer is on its way that must be taken before the job ends.
   var isAsking: Bool { supply.isAsking }

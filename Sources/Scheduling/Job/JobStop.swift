@@ -11,7 +11,6 @@ struct JobStop {
   private(set) var stillCount = 0
   private var listener = StopListener()
   private var deadline = Double.infinity
-  private var isLetGo = false
   private var hasSaidStill = false
 
   /// What this process's signals ask for beyond what is under way.
@@ -30,9 +29,6 @@ struct JobStop {
   /// Notes that another rank has nothing in work any longer.
   mutating func noteStill() { stillCount += 1 }
 
-  /// Notes that rank 0 lets this rank go.
-  mutating func noteOver() { isLetGo = true }
-
   /// True once: when this rank should say that it has nothing in work.
   mutating func shouldSayStill() -> Bool {
     defer { hasSaidStill = true }
@@ -41,9 +37,6 @@ struct JobStop {
 
   /// Whether the wait has been long enough.
   var isOverdue: Bool { secondsNow() > deadline }
-
-  /// Whether a rank other than 0 may leave: let go, or forgotten when there was no time.
-  var isOver: Bool { isLetGo || (request?.isUrgent ?? false) && isOverdue }
 
   private func isNews(_ other: StopRequest) -> Bool { request.map { !$0.isUrgent && other.isUrgent } ?? true }
 }

@@ -1,37 +1,72 @@
+internal import Foundation
 internal import Glibc
 package import MPI
 internal import Synchronization
 
 /// The signals that ask a job to stop: SIGTERM, SIGUSR1, and SIGINT where no launcher forwards it.
 ///
-/// A handler counts them and does nothing else; the main thread looks at the counts. Blocking the signals instead
-/// would not do: OpenBLAS starts its threads before `main`, with the signals open, and programs that this one starts
-/// would inherit the mask. Handlers end with `exec`, and system calls carry on after them.
+/// A handler notes them and does nothing else. SIGUSR1 leaves time: the main thread looks when it comes to it. The
+/// others leave none: while the main thread looks, in a job's loop, it answers them; at any other time a thread of
+/// their own ends the process. Blocking the signals instead would not do: OpenBLAS starts its threads before `main`,
+/// with the signals open, and programs that this one starts would inherit the mask. Handlers end with `exec`, and
+/// system calls carry on after them.
 public enum StopSignals {
   private static let softCount = Atomic<Int>(0)
   private static let urgentSignal = Atomic<Int32>(0)
-  private static let exitsAtOnce = Atomic<Bool>(false)
+  private static let exitsAtOnce = Atomic<Bool>(true)
+  private static let isEnding = Atomic<Bool>(false)
+  /// The writing end of a pipe on which the handler wakes the thread.
+  private static let bell = Atomic<Int32>(-1)
+  private static let preparation = Mutex<(@Sendable () -> Void)?>(nil)
 
-  /// Counts the signals from now on; until then, and in programs that never call this, they end the process.
+  /// Notes the signals from now on; until then, and in programs that never call this, they end the process.
   ///
-  /// - Parameter isAlone: Whether no launcher started this process, so that SIGINT comes from a terminal.
-  public static func catchAll(isAlone: Bool) {
+  /// - Parameters:
+  ///   - isAlone: Whether no launcher started this process, so that SIGINT comes from a terminal.
+  ///   - announce: Called on a thread of its own before a signal ends the process without the main thread.
+  public static func catchAll(
+    isAlone: Bool, announce: @escaping @Sendable (JobStopped) -> Void = { _ in }
+  ) {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { return }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    let listening = ends[0]
+    bell.store(ends[1], ordering: .relaxed)
+    Thread.detachNewThread { endWhenRung(listening, announce) }
     // A handler must not be what initialises these.
     _ = (softCount.load(ordering: .relaxed), urgentSignal.load(ordering: .relaxed))
-    _ = exitsAtOnce.load(ordering: .relaxed)
     let numbers = [SIGTERM, SIGUSR1] + (isAlone ? [SIGINT] : [])
-    for number in numbers { _ = signal(number, count) }
+    for number in numbers { _ = signal(number, note) }
     // Whoever started this process may have blocked them, as Dispatch's threads do.
-    var open = sigset_t()
-    sigemptyset(&open)
-    for number in numbers { sigaddset(&open, number) }
-    pthread_sigmask(SIG_UNBLOCK, &open, nil)
+    unblock(numbers)
   }
 
-  /// Whether an urgent signal ends the process by itself, as long as its main thread has no time to look.
+  /// Whether an urgent signal ends the process by itself, since its main thread does not look.
   ///
-  /// Results that were handed in are on disk; nothing else is worth the wait.
+  /// So it is whenever nothing else is said: what was finished is on disk once it is prepared for the end, and
+  /// nothing else is worth the wait.
   package static func exitAtOnce(_ isWanted: Bool) { exitsAtOnce.store(isWanted, ordering: .relaxed) }
+
+  /// What makes the process ready to be ended by a signal; it gets a second.
+  ///
+  /// - Parameter body: Called on a thread of its own, whatever the main thread does at that time; nil for nothing.
+  package static func prepareExit(_ body: (@Sendable () -> Void)?) { preparation.withLock { $0 = body } }
+
+  /// Notes that the main thread is on its way out, and sees to it that the process ends, whatever holds it up.
+  ///
+  /// - Parameter isUrgent: Whether there is no time; what was finished has ten seconds to be made durable then, and
+  ///   otherwise minutes, or until a signal leaves no more.
+  static func boundEnd(isUrgent: Bool) {
+    isEnding.store(isUrgent, ordering: .relaxed)
+    exitsAtOnce.store(true, ordering: .relaxed)
+    endWithin(seconds: isUrgent ? 10 : 300)
+  }
+
+  private static func endWithin(seconds: UInt32) {
+    _ = signal(SIGALRM) { _ in _exit(ExitCode.resumable.rawValue) }
+    unblock([SIGALRM])
+    alarm(seconds)
+  }
 
   /// Signals that leave time to finish, so far.
   static var softSignalCount: Int { softCount.load(ordering: .relaxed) }
@@ -42,13 +77,36 @@ public enum StopSignals {
     return number == 0 ? nil : number
   }
 
-  private static let count: @convention(c) (Int32) -> Void = { number in
+  private static let note: @convention(c) (Int32) -> Void = { number in
     if number == SIGUSR1 {
       softCount.add(1, ordering: .relaxed)
     } else {
       urgentSignal.store(number, ordering: .relaxed)
-      if exitsAtOnce.load(ordering: .relaxed) { _exit(ExitCode.resumable.rawValue) }
+      let interrupted = errno
+      var byte: UInt8 = 0
+      _ = write(bell.load(ordering: .relaxed), &byte, 1)
+      errno = interrupted
     }
+  }
+
+  private static func unblock(_ numbers: [Int32]) {
+    var open = sigset_t()
+    sigemptyset(&open)
+    for number in numbers { sigaddset(&open, number) }
+    pthread_sigmask(SIG_UNBLOCK, &open, nil)
+  }
+
+  /// Waits for an urgent signal, and then for a moment in which nobody else answers it.
+  private static func endWhenRung(_ listening: Int32, _ announce: (JobStopped) -> Void) {
+    var byte: UInt8 = 0
+    while read(listening, &byte, 1) != 1 {}
+    while !exitsAtOnce.load(ordering: .relaxed) || isEnding.load(ordering: .relaxed) {
+      PollingPause.sleep(nanoseconds: 20_000_000)
+    }
+    endWithin(seconds: 1)
+    preparation.withLock { $0 }?()
+    announce(JobStopped(StopRequest(signal: urgent ?? SIGTERM, isUrgent: true)))
+    _exit(ExitCode.resumable.rawValue)
   }
 }
 
@@ -109,8 +167,11 @@ extension StopListener {
 public struct JobStopped: Error, Sendable, CustomStringConvertible {
   /// The signal's name.
   public let signalName: String
+  /// Whether units in work were dropped.
+  public let isUrgent: Bool
 
   package init(_ request: StopRequest) {
+    isUrgent = request.isUrgent
     signalName =
       switch request.signal {
       case SIGUSR1: "SIGUSR1"
@@ -119,6 +180,10 @@ public struct JobStopped: Error, Sendable, CustomStringConvertible {
       default: "signal \(request.signal)"
       }
   }
+
+  /// Sees to it that the process ends in time, however long it takes to write what was finished and to meet the other
+  /// ranks, one of which may have died on its machine.
+  public func boundEnd() { StopSignals.boundEnd(isUrgent: isUrgent) }
 
   /// The sentence to print.
   public var description: String { "stopped by \(signalName); the same command carries on" }

@@ -111,6 +111,7 @@ public struct Sweep {
       return nil
     }
     let start = Date()
+    StopSignals.prepareExit { [journal = work.journal] in try? journal?.flush() }
     do {
       work.noteDecomposition(
         by: try extraction.fill(work.journal, on: world, onProgress: progress.decomposed))
