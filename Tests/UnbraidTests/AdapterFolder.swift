@@ -55,6 +55,12 @@ struct AdapterFolder {
     struct Rank: Decodable {
       let mpiRank: Int
       let unitCount: Int
+      let sharedCount: Int
+      let bytesRead: Int
+      let bytesSent: Int?
+      let readingSeconds: Double
+      let computingSeconds: Double
+      let waitingSeconds: Double
       let threadCount: Int
       let kernels: String
       let exchangedBytes: Int

@@ -98,6 +98,19 @@ extension UnbraidSuite {
       #expect(adapter.report.modules.allSatisfy { $0.seconds >= 0 && $0.passes > 0 && $0.mpiRank < 2 })
     }
 
+    @Test("methods over all ranks report what each rank did of the units that all share", arguments: [1, 2])
+    func collective(ranks: Int) throws {
+      let adapter = try Workspace().adapter(["--rank", "4", "--method", "exact"], ranks: ranks)
+      #expect(adapter.report.ranks.reduce(0) { $0 + $1.bytesRead } == adapter.report.bytesRead)
+      let first = adapter.report.ranks[0]
+      #expect(
+        first.unitCount == 4 + adapter.report.leftOut.count && first.sharedCount == (ranks == 1 ? 0 : 4))
+      #expect(adapter.report.ranks.dropFirst().allSatisfy { $0.unitCount == 4 && $0.sharedCount == 4 })
+      #expect(adapter.report.ranks.allSatisfy { $0.bytesSent == nil })
+      let busy = first.readingSeconds + first.computingSeconds
+      #expect(first.readingSeconds > 0 && busy + first.waitingSeconds <= adapter.report.seconds)
+    }
+
     @Test("the last line tells modules, seconds, bytes, energy and the worst module")
     func summary() throws {
       let workspace = try Workspace()

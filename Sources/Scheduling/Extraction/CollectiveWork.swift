@@ -18,29 +18,33 @@ struct CollectiveWork {
   func run(
     on world: borrowing Communicator, finished: Set<Int>, collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
-    let start = secondsNow()
+    let begin = secondsNow()
     let reader = DeltaReader()
     var times = PipelineTimes()
     var listener = StopListener()
-    // A module may take minutes, in which nobody looks.
-    StopSignals.exitAtOnce(true)
-    defer { StopSignals.exitAtOnce(false) }
     for (number, unit) in plan.units.enumerated() where !finished.contains(number) {
       try listener.stopAll(on: world)
       switch unit {
       case .measure(let index):
         // One reader is enough: measuring takes no time beside an exact SVD.
-        if world.rank == 0 {
-          try collect(number, ExtractionResult.measured(reader.measure(plan.leftOut[index].pair)).encoded())
-        }
+        guard world.rank == 0 else { continue }
+        let start = secondsNow()
+        let measure = try reader.measure(plan.leftOut[index].pair)
+        times.reading += secondsNow() - start
+        try collect(number, ExtractionResult.measured(measure).encoded())
       case .decompose(let index):
         let result = try decompose(index, reader, &times, world)
         if world.rank == 0 { try collect(number, result.encoded()) }
+        times.sharedCount += world.size > 1 ? 1 : 0
       }
       times.unitCount += 1
     }
+    // ScaLAPACK and the BLAS beneath it have one thread a rank, whatever the job may take.
     let own = RankStatistics(
-      mpiRank: world.rank, times: times, threadCount: 1, since: start)
+      mpiRank: world.rank, times: times,
+      load: RankLoad(bytesRead: reader.bytesRead, bytesSent: nil, readsBesideComputing: false),
+      threadCount: 1,
+      since: begin)
     return try world.allGather(Array(JSONEncoder().encode(own))).map {
       try JSONDecoder().decode(RankStatistics.self, from: Data($0))
     }

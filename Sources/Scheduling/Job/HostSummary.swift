@@ -14,13 +14,19 @@ public enum HostSummary {
     func sum(_ value: (RankStatistics) -> Int) -> Int { ranks.reduce(0) { $0 + value($1) } }
     let waiting = ranks.reduce(0) { $0 + $1.waitingSeconds }
     let computing = ranks.reduce(0) { $0 + $1.computingSeconds }
-    return "  \(host): "
-      + [
-        "\(ranks.count) \(ranks.count == 1 ? "rank" : "ranks")", "\(sum(\.unitCount)) units",
-        String(format: "%.2f GB read", Double(sum(\.bytesRead)) / 1e9),
-        String(format: "%.1f MB sent", Double(sum(\.bytesSent)) / 1e6),
-        "\(sum(\.stolenInsideNode)) stolen inside, \(sum(\.stolenBetweenNodes)) from other hosts",
-        String(format: "waiting %.1f %%", 100 * waiting / max(waiting + computing, 1e-9)),
-      ].joined(separator: ", ")
+    let parts = sum(\.sharedCount)
+    var words = [
+      "\(ranks.count) \(ranks.count == 1 ? "rank" : "ranks")",
+      "\(sum(\.unitCount) - parts) units" + (parts > 0 ? " and \(parts) parts of shared ones" : ""),
+      String(format: "%.2f GB read", Double(sum(\.bytesRead)) / 1e9),
+    ]
+    if ranks.allSatisfy({ $0.bytesSent != nil }) {
+      words.append(String(format: "%.1f MB sent", Double(sum { $0.bytesSent ?? 0 }) / 1e6))
+    }
+    words += [
+      "\(sum(\.stolenInsideNode)) stolen inside, \(sum(\.stolenBetweenNodes)) from other hosts",
+      String(format: "waiting %.1f %%", 100 * waiting / max(waiting + computing, 1e-9)),
+    ]
+    return "  \(host): " + words.joined(separator: ", ")
   }
 }

@@ -160,6 +160,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     if let last {
       times.computing += seconds
       times.unitCount += 1
+      times.sharedCount += computing.map { $0.group.memberCount > 1 ? 1 : 0 } ?? 0
       inMemoryCount -= 1
       computing = nil
       outcomes.append(last)
@@ -183,6 +184,8 @@ struct PipelineTimes: Sendable {
   var reading = 0.0
   var computing = 0.0
   var unitCount = 0
+  /// How many of the units were shared with other ranks.
+  var sharedCount = 0
 }
 
 /// Seconds of a clock that only goes forward.

@@ -12,18 +12,22 @@ public struct RankStatistics: Sendable, Codable {
   public let kernels: String
   /// Threads for its products.
   public let threadCount: Int
-  /// Units it did, its parts of teams' units included.
+  /// Units it did, its parts of shared units included.
   public let unitCount: Int
-  /// Seconds of computing.
+  /// How many of them it shared with other ranks, each of which counts them too.
+  public let sharedCount: Int
+  /// Seconds of computing, those included in which the machine had no processor for it.
   public let computingSeconds: Double
-  /// Seconds of reading, most of them beside computing.
+  /// Seconds of reading, most of them beside computing, unless all ranks do every unit together.
   public let readingSeconds: Double
-  /// Seconds in which it had nothing to compute, from the job's start to its last unit's end or the stop.
+  /// Seconds in which it had nothing to do, from the job's start until rank 0 had all results.
+  ///
+  /// So the time counts in which other ranks, and messages, were busy with the last units.
   public let waitingSeconds: Double
   /// Bytes of the models that its units took, its parts of teams' units included.
   public let bytesRead: Int
-  /// Bytes of all its messages of the job.
-  public let bytesSent: Int
+  /// Bytes of all its messages of the job; nil where they are MPI's own business, as when all ranks do every unit.
+  public let bytesSent: Int?
   /// Units that it took from the lists of other ranks of its machine.
   public let stolenInsideNode: Int
   /// Units that it was given by other machines.
@@ -46,7 +50,9 @@ public struct RankStatistics: Sendable, Codable {
     unitCount = times.unitCount
     computingSeconds = times.computing
     readingSeconds = times.reading
-    waitingSeconds = load.isWorking ? max(0, secondsNow() - start - times.computing) : 0
+    sharedCount = times.sharedCount
+    let busy = times.computing + (load.readsBesideComputing ? 0 : times.reading)
+    waitingSeconds = load.isWorking ? max(0, secondsNow() - start - busy) : 0
     bytesRead = load.bytesRead
     bytesSent = load.bytesSent
     stolenInsideNode = load.steals.insideNode
@@ -60,10 +66,12 @@ public struct RankStatistics: Sendable, Codable {
 /// What a rank moved during a job.
 struct RankLoad: Sendable {
   var bytesRead = 0
-  var bytesSent = 0
+  var bytesSent: Int? = 0
   var steals = StealCount()
   /// Whether it was there to compute: a rank that only coordinates waits for nothing.
   var isWorking = true
+  /// Whether it reads one unit while it computes another, so that reading keeps nobody waiting by itself.
+  var readsBesideComputing = true
 }
 
 /// The process's largest resident set so far, in bytes; 0 where the system does not tell.
