@@ -89,6 +89,21 @@ extension UnbraidSuite {
         try workspace.adapter(["--rank", "8", "--method", "exact"], ranks: 2).report.carriedOverCount > 0)
     }
 
+    @Test("a method over all ranks that is ended within a module keeps what it had, and says so")
+    func collectiveStopped() throws {
+      let workspace = try Workspace(Self.pair())
+      let options = ["--rank", "8", "--method", "exact"]
+      let running = try start(workspace, ranks: 2, options: options)
+      kill(running.children[0], SIGTERM)
+      let result = running.result(timeoutSeconds: 20)
+      #expect(result.status == 75)
+      let kept = try #require(result.sentences.first)
+      #expect(kept.hasSuffix(" of 64 tensors are finished and kept in \(workspace.outputPath).partial"))
+      #expect(result.sentences.dropFirst() == ["unbraid: stopped by SIGTERM; the same command carries on"])
+      let resumed = try workspace.adapter(options, ranks: 2)
+      #expect(kept.hasPrefix("unbraid: \(resumed.report.carriedOverCount) of "))
+    }
+
     @Test("other options or a changed model are refused, with what differs, and harm nothing")
     func otherJob() throws {
       let workspace = try Workspace(Self.pair())

@@ -88,15 +88,54 @@ extension UnbraidSuite {
       #expect(!FileManager.default.fileExists(atPath: workspace.outputPath))
     }
 
+    /// Starts a command that comes no further than the header of a model, and returns once it is there.
+    private func startHeldUp(_ command: [String], _ workspace: Workspace, ranks: Int?) throws
+      -> RunningProcess
+    {
+      let pipe = workspace.tunedPath + "/model.safetensors"
+      try FileManager.default.removeItem(atPath: pipe)
+      try #require(mkfifo(pipe, 0o600) == 0)
+      let running = try Workspace.start(command + [workspace.basePath, workspace.tunedPath], ranks: ranks)
+      let start = ContinuousClock.now
+      // It opens the pipe, to which nobody ever comes to write. Where the kernel does not tell, five seconds must do.
+      while ContinuousClock.now - start < .seconds(5) {
+        let reader = ranks == nil ? running.identifier : running.children.first ?? 0
+        let place = try? String(contentsOfFile: "/proc/\(reader)/wchan", encoding: .utf8)
+        if place == "wait_for_partner" { break }
+        usleep(1000)
+      }
+      return running
+    }
+
     @Test("a plan, which has nothing to carry on, dies of signals as programs do")
     func plan() throws {
-      let workspace = try Self.workspace()
-      let running = try Workspace.start(
-        ["plan", workspace.basePath, workspace.tunedPath], ranks: nil)
-      // Long enough to have come to MPI, too short to be done.
-      usleep(50_000)
+      let workspace = try Workspace()
+      let running = try startHeldUp(["plan"], workspace, ranks: nil)
       kill(running.identifier, SIGTERM)
       #expect(running.result(timeoutSeconds: 20).status == 128 + SIGTERM)
+      #expect(!FileManager.default.fileExists(atPath: workspace.outputPath))
+    }
+
+    @Test("SIGTERM ends a job that has not begun to compute", arguments: [(nil, 0), (2, 0), (2, 1)])
+    func planning(ranks: Int?, rank: Int) throws {
+      let workspace = try Workspace()
+      let running = try startHeldUp(["extract", "-o", workspace.outputPath], workspace, ranks: ranks)
+      kill(ranks == nil ? running.identifier : running.children[rank], SIGTERM)
+      let result = running.result(timeoutSeconds: 10)
+      #expect(result.status == 75)
+      #expect(!FileManager.default.fileExists(atPath: workspace.outputPath))
+      if rank == 0 {
+        #expect(result.sentences == ["unbraid: stopped by SIGTERM; the same command carries on"])
+      }
+    }
+
+    @Test("a rank that cannot end holds up nobody for ever")
+    func frozen() throws {
+      let workspace = try Self.workspace()
+      let running = try start(workspace, ranks: 2)
+      kill(running.children[1], SIGSTOP)
+      kill(running.children[0], SIGTERM)
+      #expect(running.result(timeoutSeconds: 25).status == 75)
     }
   }
 }
