@@ -107,13 +107,13 @@ public struct Sweep {
     StopSignals.exitAtOnce(false)
     defer { StopSignals.exitAtOnce(true) }
     guard let work else {
-      _ = try extraction.fill(nil, on: world, onProgress: progress.decomposed)
+      _ = try extraction.fill(nil, on: world, notify: progress.notify, onProgress: progress.decomposed)
       return nil
     }
     let start = Date()
     do {
       work.noteDecomposition(
-        by: try extraction.fill(work.journal, on: world, onProgress: progress.decomposed))
+        by: try extraction.fill(work.journal, on: world, notify: progress.notify, onProgress: progress.decomposed))
     } catch let failure as JobFailure where failure.exitCode == .badInput {
       try work.fail(with: failure)
       try work.close(removesJournal: false)
