@@ -15,7 +15,7 @@ extension SchedulingSuite {
 
     @Test("200 equal units on 4 ranks: waiting below 2 %", arguments: Memory.allCases)
     func waiting(memory: Memory) throws {
-      let outcome = try run(SleepingJob(seconds: Array(repeating: 0.02, count: 200)), ranks: 4, memory)
+      let outcome = try run(SleepingJob(seconds: Array(repeating: 0.05, count: 200)), ranks: 4, memory)
       #expect(outcome.waitingShare < 0.02, "\(outcome.ranks)")
       #expect(outcome.ranks.allSatisfy { abs($0.unitCount - 50) <= 5 })
       #expect(outcome.ranks.reduce(0) { $0 + $1.bytesRead } == 200_000)

@@ -73,11 +73,11 @@ import Testing
     var random = SplitMix64(state: UInt64(seed))
     func number(below limit: Int) -> Int { min(limit - 1, Int(abs(random.nextUniform()) * Double(limit))) }
     let memberCount = 2 + number(below: 6)
-    let unitCount = number(below: 3000)
+    let unitCount = number(below: 60_000)
     let costs = (0..<unitCount).map { _ in Double(1 + number(below: 9)) }
     var lists = [[Int]](repeating: [], count: memberCount)
-    // Some begin with much and some with nothing.
-    for unit in 0..<unitCount { lists[number(below: memberCount + 2) % memberCount].append(unit) }
+    // Most in one list, where all meet.
+    for unit in 0..<unitCount { lists[number(below: 8) == 0 ? number(below: memberCount) : 0].append(unit) }
     let node = NodeLists(lists, costs: costs, words: SharedWords(count: memberCount))
     let all = Mutex<[Int]>([])
     DispatchQueue.concurrentPerform(iterations: memberCount + 1) { member in

@@ -43,6 +43,18 @@ extension UnbraidSuite {
       try workspace.expectRefusal("{out}: is a file; give a folder to be made with -o")
     }
 
+    @Test("a bare name, even of one letter, is a folder where the program was started")
+    func bareName() throws {
+      let workspace = try Workspace()
+      for name in ["o", "o1"] {
+        let result = try ProcessRunner.run(
+          BuiltProduct.path(of: "unbraid"), ["extract", "base", "tuned", "-o", name, "--rank", "2"],
+          workingFolder: workspace.folder.path)
+        #expect(result.status == 0)
+        #expect(try AdapterFolder(workspace.folder.file(name)).adapted.count == 4)
+      }
+    }
+
     @Test("a slash at the end changes nothing, and what a killed job left is replaced")
     func leftovers() throws {
       let workspace = try Workspace()

@@ -100,7 +100,8 @@ journal_count() {
 carried_over_count() { sed -n 's/^  "carriedOverCount" : \([0-9]*\),$/\1/p' "$work/out/report.json"; }
 computed_count() { awk '/"unitCount"/ { sum += $3 } END { print sum + 0 }' "$work/out/report.json"; }
 
-# Runs the same command to its end, and compares; what the journal holds must not be computed again.
+# Runs the same command to its end, and compares; what the journal holds must not be computed again, and what it
+# held when the job was broken, in $durable, must be there still.
 finish_job() {
   local kept published=no carried computed
   kept=$(journal_count)
@@ -112,10 +113,12 @@ finish_job() {
   same_adapter "$work/alone" "$work/out" || failed "$1: the job that was taken up again made another adapter"
   carried=$(carried_over_count) computed=$(computed_count)
   if [ "$published" = no ]; then
+    [ "$kept" -ge "$durable" ] || failed "$1: the journal held $durable tensors at that moment, and $kept after it"
     [ "$carried" -eq "$kept" ] || failed "$1: the journal held $kept tensors, the report says $carried"
     [ $((carried + computed)) -eq "$unit_count" ] ||
       failed "$1: $carried tensors were carried over and $computed computed, of $unit_count"
   fi
+  kept_count=$((kept_count + carried))
   outcome="$carried of $unit_count tensors were kept, the rest computed, same bytes"
   [ "$published" = no ] || outcome="it was published already, same bytes"
   rm -rf "$work/out"
@@ -128,6 +131,7 @@ breaks() {
   hosts exec "$host" sh -c 'echo 4 >/proc/sys/net/ipv4/tcp_retries2'
   start_job
   until_computing
+  durable=$(journal_count)
   start=$(seconds)
   $break "$host"
   end_job "$bound"
@@ -141,8 +145,8 @@ breaks() {
   passed "$what: mpirun ended after $took s of at most $bound with $ended, named $host, left nothing; $outcome"
 }
 
-kill_rank() { kill -KILL $(running "$1" unbraid); }
-kill_daemon() { kill -KILL $(running "$1" orted); }
+kill_rank() { running "$1" unbraid | xargs kill -KILL; }
+kill_daemon() { running "$1" orted | xargs kill -KILL; }
 power_off() { hosts off "$1"; }
 boot() { hosts boot "$1"; }
 unplug() { hosts unplug "$1"; }
@@ -171,6 +175,7 @@ kill_at() {
   victims=$(running "$host" "$program")
   [ -n "$victims" ] || victims=$(running "$host" orted)
   [ -n "$victims" ] || victims=$(running head mpirun)
+  durable=$(journal_count)
   # shellcheck disable=SC2086
   [ -z "$victims" ] || kill -KILL $victims 2>/dev/null || true
   end_job "$after_death"
@@ -178,10 +183,12 @@ kill_at() {
 }
 
 random_kills() {
-  local done=0 missed=0 moment target name
+  local done=0 missed=0 draw moment target name
   RANDOM=$seed
   while [ "$done" -lt "$kill_count" ]; do
-    moment=$(awk "BEGIN { printf \"%.2f\", $undisturbed * $RANDOM / 32768 }")
+    # Not drawn in the substitution: a shell of its own has a seed of its own.
+    draw=$RANDOM
+    moment=$(awk "BEGIN { printf \"%.2f\", $undisturbed * $draw / 32768 }")
     target=$((RANDOM % 5))
     name="rank $target"
     [ "$target" -lt 4 ] || name=mpirun
@@ -198,6 +205,7 @@ random_kills() {
 }
 
 start_check
+kept_count=0
 start_hosts 4 1
 "$products/unbraid-bench" make-pair "$work/pair" --hidden 512 --ffn 1408 --layers 10 >/dev/null
 
@@ -225,3 +233,4 @@ if [ "$kill_count" -gt 0 ]; then
   say "$kill_count random kills (--seed $seed)"
   random_kills
 fi
+[ "$kept_count" -gt 0 ] || failed "no job ever carried on from anything"

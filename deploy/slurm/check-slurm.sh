@@ -40,6 +40,7 @@ check_array
 check_stopped srun
 check_stopped mpirun
 check_cancelled
+check_sweep
 check_no_output
 check_lost_node mpirun
 check_killed srun

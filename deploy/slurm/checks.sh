@@ -145,6 +145,42 @@ check_array() {
   passed "stopped tasks of an array are queued again alone, as often as allowed, $(since "$array_since") s"
 }
 
+# Two groups of experiments as two tasks of an array, beside each other on one node.
+check_sweep() {
+  local since log=$work/sweep.log folder job index adapter count=0
+  if ! "$UNBRAID" --help | grep -q '^ *sweep '; then
+    echo "  skipped sweep.sbatch: this unbraid has no command sweep"
+    return
+  fi
+  since=$(seconds)
+  for folder in alone array; do
+    mkdir "$work/$folder"
+    cat >"$work/$folder/plan.yaml" <<PLAN
+output: sweep
+pairs:
+  - {name: pair, base: ${pair[0]}, tuned: ${pair[1]}}
+ranks: [8, 16]
+tolerances: [1e-2, 1e-3]
+PLAN
+  done
+  "$UNBRAID" sweep "$work/alone/plan.yaml" >"$work/log" 2>&1 || failed "a sweep on one rank alone ended with $?"
+  job=$(submit node8 "$work/sweep-%a.log" --nodes=1 --time=10 --array=0-1 --cpus-per-task=1 \
+    "$slurm/sweep.sbatch" "$work/array/plan.yaml")
+  for index in 0 1; do
+    [ "$(ending "${job}_$index" 120)" = COMPLETED ] ||
+      job_failed "$work/sweep-$index.log" "task $index of the sweep is $(state "${job}_$index") and not COMPLETED"
+  done
+  cat "$work"/sweep-?.log >"$log"
+  for adapter in "$work"/alone/sweep/*/adapter_config.json; do
+    adapter=$(basename "$(dirname "$adapter")")
+    same_adapter "$work/alone/sweep/$adapter" "$work/array/sweep/$adapter" ||
+      job_failed "$log" "the array made another $adapter than one rank alone"
+    count=$((count + 1))
+  done
+  [ "$count" -eq 4 ] || job_failed "$log" "the sweep of 4 experiments made $count adapters"
+  passed "a sweep as an array: the $count adapters of one rank, $(since "$since") s"
+}
+
 # With a program in unbraid's place that makes nothing: launchers end with 0 as well when they have lost their ranks.
 check_no_output() {
   local since log=$work/no-output.log job

@@ -54,13 +54,16 @@ find_program() {
 }
 
 # The ranks of a node are bound side by side, each to as many cores as --cpus-per-task gave it.
+#
+# A rank that dies before MPI stands would leave the others waiting: srun ends them 30 s later. (It could at once, by
+# --kill-on-bad-exit, but then returns their code rather than that of the rank that had something to say.)
 choose_launcher() {
   local kind=${UNBRAID_LAUNCHER:-} binding
   if [ -z "$kind" ]; then
     if srun --mpi=list 2>&1 | grep -qw pmix; then kind=srun; else kind=mpirun; fi
   fi
   case "$kind" in
-  srun) launch=(srun --mpi=pmix --kill-on-bad-exit=1) binding="--cpus-per-task=$threads" ;;
+  srun) launch=(srun --mpi=pmix --wait=30) binding="--cpus-per-task=$threads" ;;
   mpirun) launch=(mpirun --tune "$here/../openmpi.conf") binding="--map-by slot:PE=$threads" ;;
   *) refuse "UNBRAID_LAUNCHER is $kind; it can be srun or mpirun" ;;
   esac

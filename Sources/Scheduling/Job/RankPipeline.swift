@@ -117,8 +117,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
   private func computeUnits() {
     var last: Outcome?
     var seconds = 0.0
-    while let (next, value) = nextToCompute(after: last, seconds) {
-      let start = secondsNow()
+    while let (next, value, start) = nextToCompute(after: last, seconds) {
       // The value dies with this call: its slot must be free memory when the count says so.
       last = computed(next, value)
       seconds = secondsNow() - start
@@ -151,7 +150,11 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
   ///
   /// Whoever wakes up for the outcome wants the lock: a second time this thread might have to wait for its turn, and
   /// on a full machine for a core.
-  private func nextToCompute(after last: Outcome?, _ seconds: Double) -> (Assignment, Work.Loaded)? {
+  ///
+  /// - Returns: The unit, and when there was one: from then on it is the processor that is waited for.
+  private func nextToCompute(after last: Outcome?, _ seconds: Double)
+    -> (assignment: Assignment, value: Work.Loaded, start: Double)?
+  {
     lock.lock()
     defer { lock.unlock() }
     if let last {
@@ -167,7 +170,7 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
       if !loaded.isEmpty {
         let next = loaded.removeFirst()
         computing = next.assignment
-        return next
+        return (next.assignment, next.value, secondsNow())
       }
       lock.wait()
     }

@@ -1,3 +1,4 @@
+internal import Checkpoints
 package import Foundation
 internal import Glibc
 
@@ -5,8 +6,8 @@ internal import Glibc
 package func makeFolders(_ path: String) throws -> [String] {
   if mkdir(path, 0o777) == 0 { return [path] }
   if errno == EEXIST { return [] }
-  let parent = (path as NSString).deletingLastPathComponent
-  guard errno == ENOENT, !parent.isEmpty, parent != path else { throw OutputError.system("create", path) }
+  let parent = parentFolder(of: path)
+  guard errno == ENOENT, parent != "." && parent != path else { throw OutputError.system("create", path) }
   let made = try makeFolders(parent)
   guard mkdir(path, 0o777) == 0 else {
     let error = OutputError.system("create", path)
@@ -40,7 +41,7 @@ package func writeDurably(_ data: Data, to path: String) throws {
     throw error
   }
   guard rename(temporary, path) == 0 else { throw OutputError.system("rename", path) }
-  try syncFolder((path as NSString).deletingLastPathComponent)
+  try syncFolder(parentFolder(of: path))
 }
 
 private func write(_ data: Data, toNew path: String) throws {

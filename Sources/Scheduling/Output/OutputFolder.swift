@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Foundation
 internal import Glibc
 
@@ -80,8 +81,7 @@ public final class OutputFolder {
     try syncFolder(contentsPath)
     // The name may exist as an empty folder, which rename replaces.
     guard rename(contentsPath, path) == 0 else { throw OutputError.system("rename", path) }
-    let parent = (path as NSString).deletingLastPathComponent
-    try syncFolder(parent.isEmpty ? "." : parent)
+    try syncFolder(parentFolder(of: path))
     discard()
   }
 
