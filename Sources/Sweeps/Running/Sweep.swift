@@ -1,4 +1,5 @@
 internal import Foundation
+internal import LinearAlgebra
 public import MPI
 public import Scheduling
 
@@ -59,6 +60,9 @@ public struct Sweep {
   public func run(
     _ groups: [ExperimentGroup], on world: borrowing Communicator, _ progress: Progress
   ) throws -> SweepSummary? {
+    if resources.headCoordinates && plan.options.method.isCollective {
+      throw SweepError.headCoordinates(method: plan.options.method.rawValue)
+    }
     // Between jobs nobody looks for signals, and whatever is finished is durable.
     StopSignals.exitAtOnce(true)
     defer { StopSignals.exitAtOnce(false) }
@@ -74,7 +78,9 @@ public struct Sweep {
     if plan.evaluation != nil {
       try listener.stopAll(on: world)
       StopSignals.exitAtOnce(false)
-      var pool = try EvaluationPool(on: world, countPerHost: plan.evaluation?.countPerHost ?? 1)
+      var pool = try EvaluationPool(
+        on: world, countPerHost: plan.evaluation?.countPerHost ?? 1,
+        headCoordinates: resources.headCoordinates)
       guard let folder, let evaluation = GridEvaluation(plan, in: folder) else {
         try pool.serve()
         return nil
