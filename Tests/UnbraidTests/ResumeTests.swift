@@ -183,6 +183,9 @@ extension UnbraidSuite {
       let disk = try TemporaryDisk(in: workspace.folder)
       let command = ["extract", workspace.basePath, workspace.tunedPath, "-o", disk.path + "/out"]
       let running = try start(workspace, output: disk.path + "/out")
+      // A name may be there before it is durable; the second segment begins when the first one is.
+      let next = disk.path + "/out.partial/journal/000002.safetensors"
+      while kill(running.identifier, 0) == 0 && access(next, F_OK) != 0 && access(next + ".tmp", F_OK) != 0 {}
       try #require(disk.fail())
       let stopped = running.result(timeoutSeconds: 20)
       #expect(stopped.status == 74)

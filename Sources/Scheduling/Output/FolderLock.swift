@@ -203,8 +203,11 @@ private final class Heart: @unchecked Sendable {
   private func run(_ interval: TimeInterval) {
     lock.lock()
     defer { lock.unlock() }
+    var next = Date(timeIntervalSinceNow: interval)
     while !isStopped && usurper == nil {
-      if lock.wait(until: Date(timeIntervalSinceNow: interval)) || isStopped { continue }
+      // Woken by whoever asks, too, which must not put the beat off.
+      if lock.wait(until: next) || isStopped { continue }
+      next = Date(timeIntervalSinceNow: interval)
       if let found = FolderLock.Owner.read(file.path), found.token != owner.token {
         usurper = found
         continue

@@ -119,7 +119,8 @@ public struct Sweep {
     let start = Date()
     do {
       work.noteDecomposition(
-        by: try extraction.fill(work.journal, on: world, notify: progress.notify, onProgress: progress.decomposed))
+        by: try extraction.fill(
+          work.journal, on: world, notify: progress.notify, onProgress: progress.decomposed))
     } catch let failure as JobFailure where failure.exitCode == .badInput {
       try work.fail(with: failure)
       try work.close(removesJournal: false)
