@@ -15,6 +15,7 @@ import Testing
     "LinearAlgebra": ["COpenBLAS", "CKernels"],
     "Checkpoints": ["CKernels", "CXXHash"],
     "DistributedLinearAlgebra": ["MPI", "LinearAlgebra", "CScaLAPACK"],
+    "TensorDecomposition": ["LinearAlgebra"],
     "WeightSources": ["Checkpoints", "LinearAlgebra", "CKernels"],
     "Adapters": ["Checkpoints", "LinearAlgebra", "WeightSources"],
     "Scheduling": [
