@@ -49,7 +49,9 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid-bench",
     dependencies: [
-      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "MPI", "Scheduling",
+      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition",
+      "MPI",
+      "Scheduling",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 

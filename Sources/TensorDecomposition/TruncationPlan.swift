@@ -102,3 +102,12 @@ func sequentiallyTruncated(
   }
   return bases
 }
+
+/// The bases of a truncated HOSVD at the plan's ranks: each mode is looked at by itself.
+func truncated(_ tensor: DenseTensor, plan: TruncationPlan) throws -> [SharedMatrix<Double>?] {
+  try tensor.shape.indices.map { mode in
+    guard plan.isCompressed[mode] else { return nil }
+    let eigen = try SymmetricEigen(lowerTriangle: tensor.gramMatrix(ofMode: mode), wantsVectors: true)
+    return SharedMatrix(eigen.vectors.firstRows(plan.ranks[mode]))
+  }
+}

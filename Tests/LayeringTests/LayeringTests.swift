@@ -25,8 +25,9 @@ import Testing
       "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "ArgumentParser",
     ],
     "unbraid-bench": [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Scheduling",
-      "ArgumentParser",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition", "Checkpoints",
+      "WeightSources",
+      "Scheduling", "ArgumentParser",
     ],
   ]
 
