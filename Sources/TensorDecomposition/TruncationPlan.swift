@@ -64,10 +64,8 @@ struct TruncationPlan {
     }
   }
 
-  /// The energy that the core must hold; nil where ranks were given.
-  func neededEnergy(of energy: Double) -> Double? {
-    tolerance.map { energy * (1 - $0 * $0) }
-  }
+  /// ε²·‖X‖², the energy that may be lost; nil where ranks were given.
+  func allowedLoss(of energy: Double) -> Double? { tolerance.map { $0 * $0 * energy } }
 
   /// Decides the rank of a mode from the energies of its directions, descending.
   ///

@@ -69,7 +69,7 @@ public struct TuckerDecomposition: Sendable {
     let plan = try TruncationPlan(truncation, shape: tensor.shape)
     let compressed = try Self(of: tensor, plan, options)
     let report = compressed.report
-    if let needed = plan.neededEnergy(of: report.squaredNorm), report.residual > report.squaredNorm - needed {
+    if let allowed = plan.allowedLoss(of: report.squaredNorm), report.residual > allowed {
       // Energies cannot tell tails below 1e-16 of the whole; whole modes meet any tolerance.
       let whole = TruncationPlan(
         wholeModesOf: tensor.shape,
@@ -88,8 +88,8 @@ public struct TuckerDecomposition: Sendable {
     let initialEnergy = iteration.core.squaredNorm
     var captured = [initialEnergy]
     var isConverged = try iteration.run(options, captured: &captured)
-    if let needed = plan.neededEnergy(of: energy) {
-      while let fewer = try iteration.smallerRanks(needed: needed) {
+    if let allowed = plan.allowedLoss(of: energy) {
+      while let fewer = try iteration.smallerRanks(needed: energy - allowed) {
         iteration.keepLeading(fewer)
         captured.append(iteration.core.squaredNorm)
         isConverged = try iteration.run(options, captured: &captured)
