@@ -21,8 +21,12 @@ import Testing
     "Scheduling": [
       "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Adapters",
     ],
+    "Sweeps": [
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Yams",
+    ],
     "unbraid": [
-      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "ArgumentParser",
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Sweeps",
+      "ArgumentParser",
     ],
     "unbraid-bench": [
       "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition", "Checkpoints",
