@@ -59,10 +59,7 @@ import Testing
   @Test("a flipped bit costs one unit and a message")
   func flipped() throws {
     try fill()
-    let file = path + "/000001.safetensors"
-    var bytes = [UInt8](try Data(contentsOf: URL(filePath: file)))
-    bytes[bytes.count - 1] ^= 4
-    try Data(bytes).write(to: URL(filePath: file))
+    let file = try flipLastBit()
     let journal = try open()
     #expect(journal.carriedOver == [0])
     #expect(journal.notices.count == 1)
@@ -125,10 +122,7 @@ import Testing
   @Test("a unit that was damaged and done again is no longer spoken of")
   func mended() throws {
     try fill()
-    let file = path + "/000001.safetensors"
-    var bytes = [UInt8](try Data(contentsOf: URL(filePath: file)))
-    bytes[bytes.count - 1] ^= 4
-    try Data(bytes).write(to: URL(filePath: file))
+    _ = try flipLastBit()
     let journal = try open()
     #expect(!journal.carriedOver.contains(1))
     try journal.append(1, [7])
@@ -176,6 +170,15 @@ import Testing
     #expect(throws: CheckpointError.self) { try journal.append(2, [1]) }
     #expect(journal.finishedCount == 1)
     journal.close()
+  }
+
+  /// Damages the last unit of the first segment; returns its path.
+  private func flipLastBit() throws -> String {
+    let file = path + "/000001.safetensors"
+    var bytes = [UInt8](try Data(contentsOf: URL(filePath: file)))
+    bytes[bytes.count - 1] ^= 4
+    try Data(bytes).write(to: URL(filePath: file))
+    return file
   }
 
   private func fill() throws {
