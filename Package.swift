@@ -25,6 +25,9 @@ let targets: [Target] = [
   // One matrix over several ranks: the only place where the worlds of MPI and of matrices meet below a plan.
   .target(name: "DistributedLinearAlgebra", dependencies: ["MPI", "LinearAlgebra", "CScaLAPACK"]),
 
+  // Small dense tensors on one rank: it knows neither MPI nor files.
+  .target(name: "TensorDecomposition", dependencies: ["LinearAlgebra"]),
+
   // Layers 2 and 3: what is decomposed, and what is made of it.
   .target(name: "WeightSources", dependencies: ["Checkpoints", "LinearAlgebra", "CKernels"]),
   .target(name: "Adapters", dependencies: ["Checkpoints", "LinearAlgebra", "WeightSources"]),
@@ -54,7 +57,9 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid-bench",
     dependencies: [
-      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "MPI", "Scheduling",
+      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition",
+      "MPI",
+      "Scheduling",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 
@@ -72,6 +77,7 @@ let targets: [Target] = [
   .testTarget(
     name: "DistributedLinearAlgebraTests",
     dependencies: ["DistributedLinearAlgebra", "CScaLAPACK", "TestSupport", "mpi-test-program"]),
+  .testTarget(name: "TensorDecompositionTests", dependencies: ["TensorDecomposition", "LinearAlgebra"]),
   .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
   .testTarget(
     name: "WeightSourcesTests",

@@ -32,19 +32,22 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
       case is RequestError, is PlanError: .usage
-      case is LAPACKError, is ExtractionError, is DistributedSVDError: .badInput
+      case is HostError, is LAPACKError, is ExtractionError, is DistributedSVDError: .badInput
       default: .internalFault
       }
   }
 }
 
-extension ExitCode {
-  /// Whether what a job had finished is of use to the same job started again: not if its input was wrong.
-  var keepsFinishedWork: Bool {
-    switch self {
-    case .inputOutput, .resumable, .internalFault: true
-    case .success, .usage, .badInput: false
-    }
+/// Whether an error shows that what a job has finished is of no use to the same job started again.
+///
+/// True only where the weights themselves are at fault: they will be as wrong the next time. Everything else may be
+/// the machine's fault, and work of other inputs is refused anyway.
+func spoilsFinishedWork(_ error: any Error) -> Bool {
+  switch error {
+  case let error as JobFailure: error.spoilsFinishedWork
+  case is SourceError, is AdapterError, is ExtractionError, is LAPACKError, is DistributedSVDError: true
+  case OutputError.inputChanged: true
+  default: false
   }
 }
 
@@ -62,6 +65,8 @@ public struct JobFailure: Error, Sendable, Codable, CustomStringConvertible {
   public let exitCode: ExitCode
   /// The sentence to print.
   public let description: String
+  /// Whether finished work is of no use after it.
+  let spoilsFinishedWork: Bool
 
   /// Takes an error of this rank along.
   public init(_ error: any Error, mpiRank: Int) {
@@ -70,6 +75,7 @@ public struct JobFailure: Error, Sendable, Codable, CustomStringConvertible {
     } else {
       self.mpiRank = mpiRank
       exitCode = ExitCode(for: error)
+      spoilsFinishedWork = Scheduling.spoilsFinishedWork(error)
       description = "\(error)"
     }
   }

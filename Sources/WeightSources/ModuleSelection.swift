@@ -118,9 +118,8 @@ extension ModuleSelection {
       $0.name < $1.name
     }
     // A tied head is decomposed from the tensor of an embedding that may itself be left out.
-    var listed: Set<String> = []
-    leftOut = selections.flatMap(\.leftOut)
-      .filter { !taken.contains(modulePath(ofTensor: $0.pair.name)) && listed.insert($0.pair.name).inserted }
+    var listed = Set(modules.filter { $0.name == modulePath(ofTensor: $0.pair.name) }.map(\.pair.name))
+    leftOut = selections.flatMap(\.leftOut).filter { listed.insert($0.pair.name).inserted }
       .sorted { $0.pair.name < $1.pair.name }
   }
 }

@@ -15,6 +15,7 @@ import Testing
     "LinearAlgebra": ["COpenBLAS", "CKernels"],
     "Checkpoints": ["CKernels", "CXXHash"],
     "DistributedLinearAlgebra": ["MPI", "LinearAlgebra", "CScaLAPACK"],
+    "TensorDecomposition": ["LinearAlgebra"],
     "WeightSources": ["Checkpoints", "LinearAlgebra", "CKernels"],
     "Adapters": ["Checkpoints", "LinearAlgebra", "WeightSources"],
     "Scheduling": [
@@ -28,8 +29,9 @@ import Testing
       "ArgumentParser",
     ],
     "unbraid-bench": [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Scheduling",
-      "ArgumentParser",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition", "Checkpoints",
+      "WeightSources",
+      "Scheduling", "ArgumentParser",
     ],
   ]
 

@@ -104,6 +104,22 @@ extension UnbraidSuite {
       #expect(kept.hasPrefix("unbraid: \(resumed.report.carriedOverCount) of "))
     }
 
+    @Test("a restart that cannot run as it was started, or finds no model, costs nothing that was finished")
+    func unfitRestart() throws {
+      let workspace = try Workspace(Self.pair())
+      try killEarly(workspace, ranks: nil)
+      #expect(try workspace.extract(Self.options + ["--memory-per-rank", "1M"]).status == 64)
+      let (tuned, away) = (workspace.tunedPath, workspace.folder.file("away"))
+      try FileManager.default.moveItem(atPath: tuned, toPath: away)
+      #expect(try workspace.extract(Self.options).status == 65)
+      try FileManager.default.moveItem(atPath: away, toPath: tuned)
+      // Slashes that say nothing make no other job.
+      let result = try Workspace.run(
+        ["extract", workspace.basePath + "/", tuned + "//", "-o", workspace.outputPath] + Self.options)
+      #expect(result.status == 0)
+      #expect(try AdapterFolder(workspace.outputPath).report.carriedOverCount > 0)
+    }
+
     @Test("other options or a changed model are refused, with what differs, and harm nothing")
     func otherJob() throws {
       let workspace = try Workspace(Self.pair())
@@ -182,6 +198,9 @@ extension UnbraidSuite {
       let disk = try TemporaryDisk(in: workspace.folder)
       let command = ["extract", workspace.basePath, workspace.tunedPath, "-o", disk.path + "/out"]
       let running = try start(workspace, output: disk.path + "/out")
+      // A name may be there before it is durable; the second segment begins when the first one is.
+      let next = disk.path + "/out.partial/journal/000002.safetensors"
+      while kill(running.identifier, 0) == 0 && access(next, F_OK) != 0 && access(next + ".tmp", F_OK) != 0 {}
       try #require(disk.fail())
       let stopped = running.result(timeoutSeconds: 20)
       #expect(stopped.status == 74)

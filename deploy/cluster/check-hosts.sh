@@ -124,6 +124,22 @@ check_end_of_hosts() {
   passed "hosts that were interrupted at their start, or died, leave nothing behind"
 }
 
+# A host whose copy of the model is another one must be named before any work is done.
+check_other_copy() {
+  local shard status=0
+  say "a host with another copy of the model"
+  shard=$(find "$1" -name '*.safetensors' | sort | head -n 1)
+  head -c -16 "$shard" >"$work/cut"
+  hosts exec node2 mount --bind "$work/cut" "$shard"
+  across_hosts -n 4 "$products/unbraid" extract "$2" "$1" -o "$work/across" --rank 32 >"$work/log" 2>&1 || status=$?
+  hosts exec node2 umount "$shard"
+  [ "$status" -eq 65 ] || failed "mpirun ended with $status, not 65"
+  grep -q "unbraid: rank 0: node2: $shard: .* all hosts must find the same models" "$work/log" ||
+    failed "the message does not name node2 and $shard"
+  [ ! -e "$work/across" ] || failed "there is an adapter all the same"
+  passed "the host and the file are named, and nothing is made"
+}
+
 start_check
 say "hosts"
 check_end_of_hosts
@@ -140,6 +156,7 @@ fi
 
 "$products/unbraid-bench" make-pair "$work/pair" --hidden 1024 --ffn 2816 --layers 8 >/dev/null
 check_pair "a pair of Llama shapes" "$work/pair/base" "$work/pair/tuned"
+check_other_copy "$work/pair/tuned" "$work/pair/base"
 
 real=$repository/../shared/data/pairs
 if [ -d "$real/tinyllama-ft" ]; then

@@ -40,7 +40,7 @@ public struct Extraction {
   ///   - onProgress: Called on rank 0 after each unit.
   /// - Returns: On rank 0 the report; elsewhere nil.
   /// - Throws: On rank 0 the first error of any rank; the folder is then not published. Finished units stay in
-  ///   its journal unless the input is at fault.
+  ///   its journal unless the weights are at fault.
   public func run(
     on world: borrowing Communicator, into folder: OutputFolder?,
     notify: @escaping @Sendable (String) -> Void,
@@ -48,7 +48,7 @@ public struct Extraction {
   ) throws -> ExtractionReport? {
     let start = secondsNow()
     guard world.rank == 0, let folder else {
-      _ = try fill(nil, on: world, onProgress: onProgress)
+      _ = try fill(nil, on: world, notify: notify, onProgress: onProgress)
       return nil
     }
     let journal = try Journal(folder: folder.journalPath, identity: plan.identity(version: versionText))
@@ -61,12 +61,16 @@ public struct Extraction {
     do {
       announce(journal, folder, notify)
       let finished = journal.carriedOver
-      let ranks = try fill(journal, on: world, onProgress: onProgress)
+      let ranks = try fill(journal, on: world, notify: notify) { progress in
+        try folder.checkLock()
+        onProgress(progress)
+      }
       let records = try emit(journal, into: folder)
       let report = ExtractionReport(
         plan, version: versionText, records: records, carriedOver: finished, ranks: ranks,
         seconds: secondsNow() - start)
       try writeDurably(report.encoded(), to: folder.contentsPath + "/report.json")
+      try folder.checkLock()
       try folder.publish()
       journal.close()
       return report
@@ -82,25 +86,28 @@ public struct Extraction {
   /// - Parameters:
   ///   - journal: Rank 0's; nil on the others.
   ///   - world: All ranks of the job.
-  ///   - onProgress: Called on rank 0 after each unit.
+  ///   - notify: Called on rank 0 with sentences for a person.
+  ///   - onProgress: Called on rank 0 after each unit; an error it throws ends the job.
   /// - Returns: On rank 0 the statistics of every rank.
   /// - Throws: On rank 0 the first error of any rank, or that a model was changed meanwhile.
   package func fill(
-    _ journal: Journal?, on world: borrowing Communicator, onProgress: (ProgressState) -> Void
+    _ journal: Journal?, on world: borrowing Communicator, notify: (String) -> Void,
+    onProgress: (ProgressState) throws -> Void
   ) throws -> [RankStatistics] {
+    try plan.checkInputsOnAllHosts(world, notify: notify)
     let finished = try sharedUnits(journal?.carriedOver, on: world)
     guard let journal else { return try runUnits(on: world, finished: finished) { _, _ in } }
     var progress = ProgressState(plan)
     for unit in finished { progress.finish(unit: unit, of: plan) }
     var failure: JobFailure?
-    let ranks = try runUnits(on: world, finished: finished) { unit, bytes in
+    let ranks = try runUnits(on: world, finished: finished, canCollect: { !journal.isFull }) { unit, bytes in
       if let failed = try ExtractionResult.failure(in: bytes) {
         failure = failure ?? failed
       } else {
         try journal.append(unit, bytes)
       }
       progress.finish(unit: unit, of: plan)
-      onProgress(progress)
+      try onProgress(progress)
     }
     try journal.flush()
     if let failure { throw failure }
@@ -109,7 +116,7 @@ public struct Extraction {
   }
 
   private func announce(_ journal: Journal, _ folder: OutputFolder, _ notify: (String) -> Void) {
-    for damage in journal.damages { notify("note: \(damage)") }
+    for notice in journal.notices { notify("note: \(notice)") }
     guard !journal.carriedOver.isEmpty else { return }
     if let abandonment = folder.abandonment { notify("note: \(abandonment)") }
     notify("carrying on: \(journal.carriedOver.count) of \(plan.units.count) tensors were finished before")
@@ -119,7 +126,7 @@ public struct Extraction {
   private func keepOrDiscard(
     _ journal: Journal, _ folder: OutputFolder, after error: any Error, _ notify: (String) -> Void
   ) {
-    guard journal.finishedCount > 0, ExitCode(for: error).keepsFinishedWork else { return folder.discard() }
+    guard journal.finishedCount > 0, !spoilsFinishedWork(error) else { return folder.discard() }
     notify(keptSentence(journal, of: plan.units.count, in: folder.partialPath))
   }
 
@@ -144,7 +151,8 @@ public struct Extraction {
 
   /// Collective: does the units that are left, by ranks and teams or by all ranks together as the method has it.
   private func runUnits(
-    on world: borrowing Communicator, finished: Set<Int>, collect: (Int, [UInt8]) throws -> Void
+    on world: borrowing Communicator, finished: Set<Int>, canCollect: () -> Bool = { true },
+    collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
     if plan.request.method.isCollective {
       return try CollectiveWork(plan).run(on: world, finished: finished, collect: collect)
@@ -156,7 +164,7 @@ public struct Extraction {
       work, units: plan.units.map(plan.jobUnit), teams: teams, finished: finished,
       headCoordinates: resources.headCoordinates,
       threadCount: resources.threadCount)
-    return try job.run(on: world, collect: collect)
+    return try job.run(on: world, canCollect: canCollect, collect: collect)
   }
 }
 

@@ -4,23 +4,34 @@ internal import Glibc
 
 /// Makes a folder and those above it; returns the ones that were made, deepest first.
 package func makeFolders(_ path: String) throws -> [String] {
-  if mkdir(path, 0o777) == 0 { return [path] }
+  if mkdir(path, 0o777) == 0 {
+    // Its own entry, too, must survive a crash of the machine.
+    try syncFolder(parentFolder(of: path))
+    return [path]
+  }
   if errno == EEXIST { return [] }
   let parent = parentFolder(of: path)
   guard errno == ENOENT, parent != "." && parent != path else { throw OutputError.system("create", path) }
   let made = try makeFolders(parent)
-  guard mkdir(path, 0o777) == 0 else {
-    let error = OutputError.system("create", path)
+  do { return try makeFolders(path) + made } catch {
     for folder in made { rmdir(folder) }
     throw error
   }
-  return [path] + made
+}
+
+/// The names in a folder.
+func namesInFolder(_ path: String) throws -> [String] {
+  do { return try FileManager.default.contentsOfDirectory(atPath: path) } catch {
+    throw OutputError(error, operation: "list", path)
+  }
 }
 
 /// Removes a file or folder with all it holds; what is not there needs no removing.
 package func removeAll(_ path: String) throws {
   guard access(path, F_OK) == 0 else { return }
-  do { try FileManager.default.removeItem(atPath: path) } catch { throw OutputError.system("remove", path) }
+  do { try FileManager.default.removeItem(atPath: path) } catch {
+    throw OutputError(error, operation: "remove", path)
+  }
 }
 
 /// Makes the entries of a folder durable: names survive a crash of the machine only then.
@@ -40,7 +51,11 @@ package func writeDurably(_ data: Data, to path: String) throws {
     unlink(temporary)
     throw error
   }
-  guard rename(temporary, path) == 0 else { throw OutputError.system("rename", path) }
+  guard rename(temporary, path) == 0 else {
+    let error = OutputError.system("rename", path)
+    unlink(temporary)
+    throw error
+  }
   try syncFolder(parentFolder(of: path))
 }
 
@@ -48,6 +63,12 @@ private func write(_ data: Data, toNew path: String) throws {
   let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
   guard descriptor >= 0 else { throw OutputError.system("create", path) }
   defer { close(descriptor) }
+  try write(data, to: descriptor, path)
+  guard fsync(descriptor) == 0 else { throw OutputError.system("fsync", path) }
+}
+
+/// Writes all bytes at the file's position; `path` is for the error.
+func write(_ data: Data, to descriptor: Int32, _ path: String) throws {
   let bytes = [UInt8](data)
   var done = 0
   while done < bytes.count {
@@ -57,5 +78,4 @@ private func write(_ data: Data, toNew path: String) throws {
     guard count > 0 else { throw OutputError.system("write", path) }
     done += count
   }
-  guard fsync(descriptor) == 0 else { throw OutputError.system("fsync", path) }
 }

@@ -38,13 +38,15 @@ package struct EvaluationPool: ~Copyable {
   /// - Parameters:
   ///   - world: All ranks of the job.
   ///   - countPerHost: How many evaluations a machine runs at a time.
+  ///   - headCoordinates: Whether rank 0 leaves the evaluations to the others.
   /// - Throws: An `MPIError`.
-  package init(on world: borrowing Communicator, countPerHost: Int) throws {
+  package init(on world: borrowing Communicator, countPerHost: Int, headCoordinates: Bool) throws {
     var hosts: [[UInt8]: Int] = [:]
-    let evaluators = try world.allGather(Array(Runtime.processorName.utf8)).enumerated().compactMap {
-      rank, host in
+    var evaluators: [Int] = []
+    for (rank, host) in try world.allGather(Array(Runtime.processorName.utf8)).enumerated()
+    where rank > 0 || !headCoordinates {
       hosts[host, default: 0] += 1
-      return hosts[host, default: 0] <= countPerHost ? rank : nil
+      if hosts[host, default: 0] <= countPerHost { evaluators.append(rank) }
     }
     let own = try world.duplicate()
     self.evaluators = evaluators

@@ -59,7 +59,9 @@ package struct EvaluationTask: Sendable, Codable {
     let process = Process()
     process.executableURL = URL(filePath: "/bin/sh")
     process.arguments = ["-c", "\(useAllProcessors)\n\(command)"]
-    process.environment = inheritedEnvironment().merging(environment) { _, added in added }
+    process.environment = withoutLauncher(ProcessInfo.processInfo.environment).merging(environment) {
+      _, added in added
+    }
     if FileManager.default.fileExists(atPath: folder) { process.currentDirectoryURL = URL(filePath: folder) }
     process.standardInput = FileHandle.nullDevice
     process.standardError = log
@@ -136,10 +138,13 @@ private func hasExited(_ child: Int32) -> Bool {
 private let useAllProcessors =
   "taskset -pc 0-\(ProcessInfo.processInfo.processorCount - 1) $$ >/dev/null 2>&1 || true"
 
-/// The environment without what the launcher told this rank, which would confuse an MPI program in the command.
-private func inheritedEnvironment() -> [String: String] {
+/// An environment without what a launcher told this rank, which would confuse an MPI program in the command.
+///
+/// - Parameter environment: A process's.
+/// - Returns: The rest of it.
+package func withoutLauncher(_ environment: [String: String]) -> [String: String] {
   let launcherPrefixes = ["OMPI_", "PMIX_", "PMI_", "ORTE_", "OPAL_"]
-  return ProcessInfo.processInfo.environment.filter { name, _ in
+  return environment.filter { name, _ in
     name.hasPrefix("OMPI_ALLOW_RUN_AS_ROOT") || !launcherPrefixes.contains { name.hasPrefix($0) }
   }
 }

@@ -156,7 +156,7 @@ private func openJournal(_ path: String, _ identity: JobIdentity, _ notify: (Str
 {
   do {
     let journal = try Journal(folder: path, identity: identity)
-    for damage in journal.damages { notify("note: \(damage)") }
+    for notice in journal.notices { notify("note: \(notice)") }
     return journal
   } catch let error as OutputError {
     guard case .otherJob(_, let differences) = error else { throw error }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import LinearAlgebra
 public import MPI
 public import Scheduling
 
@@ -59,6 +60,9 @@ public struct Sweep {
   public func run(
     _ groups: [ExperimentGroup], on world: borrowing Communicator, _ progress: Progress
   ) throws -> SweepSummary? {
+    if resources.headCoordinates && plan.options.method.isCollective {
+      throw SweepError.headCoordinates(method: plan.options.method.rawValue)
+    }
     // Between jobs nobody looks for signals, and whatever is finished is durable.
     StopSignals.exitAtOnce(true)
     defer { StopSignals.exitAtOnce(false) }
@@ -74,7 +78,9 @@ public struct Sweep {
     if plan.evaluation != nil {
       try listener.stopAll(on: world)
       StopSignals.exitAtOnce(false)
-      var pool = try EvaluationPool(on: world, countPerHost: plan.evaluation?.countPerHost ?? 1)
+      var pool = try EvaluationPool(
+        on: world, countPerHost: plan.evaluation?.countPerHost ?? 1,
+        headCoordinates: resources.headCoordinates)
       guard let folder, let evaluation = GridEvaluation(plan, in: folder) else {
         try pool.serve()
         return nil
@@ -107,14 +113,15 @@ public struct Sweep {
     StopSignals.exitAtOnce(false)
     defer { StopSignals.exitAtOnce(true) }
     guard let work else {
-      _ = try extraction.fill(nil, on: world, onProgress: progress.decomposed)
+      _ = try extraction.fill(nil, on: world, notify: progress.notify, onProgress: progress.decomposed)
       return nil
     }
     let start = Date()
     StopSignals.prepareExit { [journal = work.journal] in try? journal?.flush() }
     do {
       work.noteDecomposition(
-        by: try extraction.fill(work.journal, on: world, onProgress: progress.decomposed))
+        by: try extraction.fill(
+          work.journal, on: world, notify: progress.notify, onProgress: progress.decomposed))
     } catch let failure as JobFailure where failure.exitCode == .badInput {
       try work.fail(with: failure)
       try work.close(removesJournal: false)

@@ -10,6 +10,8 @@ public enum SweepError: Error, CustomStringConvertible, Equatable, Sendable, Exi
   case unknownType(edit: String, type: String, pair: String, known: [String])
   /// The evaluation does not give the number that a search goes by.
   case noMetric(name: String, found: [String], logPath: String)
+  /// A method over all ranks cannot leave out rank 0.
+  case headCoordinates(method: String)
   /// There is no group of this index.
   case noSuchIndex(index: Int, count: Int)
   /// Some experiments failed; the others are done.
@@ -18,7 +20,7 @@ public enum SweepError: Error, CustomStringConvertible, Equatable, Sendable, Exi
   /// Nothing of this is the program's fault.
   public var exitCode: ExitCode {
     switch self {
-    case .factorTypesDiffer, .unknownType, .noMetric, .noSuchIndex: .usage
+    case .factorTypesDiffer, .unknownType, .noMetric, .noSuchIndex, .headCoordinates: .usage
     case .otherExperiment, .failures: .badInput
     }
   }
@@ -38,6 +40,8 @@ public enum SweepError: Error, CustomStringConvertible, Equatable, Sendable, Exi
     case .noMetric(let name, let found, let logPath):
       "'search.metric' is '\(name)', but the evaluation gave \(found.isEmpty ? "nothing" : found.joined(separator: ", ")) "
         + "(\(logPath)); name one of its numbers"
+    case .headCoordinates(let method):
+      "--head-coordinates leaves rank 0 out, and method '\(method)' of the plan takes all ranks; give one of them"
     case .noSuchIndex(let index, let count):
       "--index is \(index), but the plan has groups 0 to \(count - 1); 'unbraid sweep --list' shows them"
     case .failures(let names, let tablePath):
