@@ -16,13 +16,15 @@ struct CollectiveWork {
   /// - Returns: The statistics of every rank, on rank 0 alone.
   /// - Throws: On any rank, its own error or one that all ranks throw.
   func run(
-    on world: borrowing Communicator, finished: Set<Int>, collect: (Int, [UInt8]) throws -> Void
+    on world: borrowing Communicator, finished: Set<Int>, canCollect: () -> Bool = { true },
+    collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
     let begin = secondsNow()
     let reader = DeltaReader()
     var times = PipelineTimes()
     var listener = StopListener()
     for (number, unit) in plan.units.enumerated() where !finished.contains(number) {
+      while world.rank == 0 && !canCollect() { PollingPause.sleep(nanoseconds: 1_000_000) }
       try listener.stopAll(on: world)
       switch unit {
       case .measure(let index):

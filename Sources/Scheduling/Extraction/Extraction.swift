@@ -155,7 +155,8 @@ public struct Extraction {
     collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
     if plan.request.method.isCollective {
-      return try CollectiveWork(plan).run(on: world, finished: finished, collect: collect)
+      return try CollectiveWork(plan).run(
+        on: world, finished: finished, canCollect: canCollect, collect: collect)
     }
     let work = ExtractionWork(
       plan, mpiRank: world.rank, threadCount: resources.threadCount, outlivesFailures: outlivesFailures)
