@@ -87,10 +87,10 @@ struct Workspace {
 }
 
 extension ProcessResult {
-  /// The program's own lines on standard error, without mpirun's.
+  /// The program's own lines on standard error, without mpirun's and without what it says of this machine's BLAS.
   var sentences: [String] {
     errorOutput.split(separator: "\n").map(String.init).filter {
-      $0.hasPrefix("unbraid: ") || $0.hasPrefix("Error: ")
+      ($0.hasPrefix("unbraid: ") || $0.hasPrefix("Error: ")) && !$0.contains(": OpenBLAS uses its ")
     }
   }
 }

@@ -76,7 +76,8 @@ public struct Extraction {
       return report
     } catch {
       journal.close()
-      keepOrDiscard(journal, folder, after: error, notify)
+      // Unless a signal is ending the process at this moment, which says it already.
+      if StopSignals.withdrawExit() { keepOrDiscard(journal, folder, after: error, notify) }
       throw error
     }
   }

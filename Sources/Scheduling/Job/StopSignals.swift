@@ -52,6 +52,18 @@ public enum StopSignals {
   /// - Parameter body: Called on a thread of its own, whatever the main thread does at that time; nil for nothing.
   package static func prepareExit(_ body: (@Sendable () -> Void)?) { preparation.withLock { $0 = body } }
 
+  /// Takes back what `prepareExit` was given, for the main thread to do itself.
+  ///
+  /// - Returns: False if the process is ending by itself and does it, or has nothing to do.
+  static func withdrawExit() -> Bool { takePreparation() != nil }
+
+  private static func takePreparation() -> (@Sendable () -> Void)? {
+    preparation.withLock { body in
+      defer { body = nil }
+      return body
+    }
+  }
+
   /// Notes that the main thread is on its way out, and sees to it that the process ends, whatever holds it up.
   ///
   /// - Parameter isUrgent: Whether there is no time; what was finished has ten seconds to be made durable then, and
@@ -104,7 +116,7 @@ public enum StopSignals {
       PollingPause.sleep(nanoseconds: 20_000_000)
     }
     endWithin(seconds: 1)
-    preparation.withLock { $0 }?()
+    takePreparation()?()
     announce(JobStopped(StopRequest(signal: urgent ?? SIGTERM, isUrgent: true)))
     _exit(ExitCode.resumable.rawValue)
   }
