@@ -54,6 +54,37 @@ public struct CounterRandom: Sendable {
   }
 }
 
+extension CounterRandom {
+  /// Fills a block with independent numbers of mean 0 and variance 1, nearly normal.
+  ///
+  /// Each is the sum of eight uniform numbers of 16 bits, exact in a double: a true normal takes a logarithm,
+  /// whose last bit depends on the C library. The tails end at 4.9. `block` separates the draws of one stream.
+  package func fillNormal(_ view: MatrixView<Double>, block: Int) {
+    let scale = (3.0 / 2).squareRoot() * 0x1p-16
+    for row in 0..<view.rowCount {
+      let elements = view.row(row)
+      for column in 0..<view.columnCount {
+        let drawn = words(
+          SIMD4(
+            UInt32(truncatingIfNeeded: column), UInt32(truncatingIfNeeded: row),
+            UInt32(truncatingIfNeeded: block), 1))
+        var sum = 0
+        for lane in 0..<4 { sum += Int(drawn[lane] & 0xffff) + Int(drawn[lane] >> 16) }
+        // Eight numbers of mean (2¹⁶ − 1)/2.
+        elements[column] = Double(sum - 4 * 0xffff) * scale
+      }
+    }
+  }
+}
+
+extension Matrix where Element == Double {
+  /// A matrix of independent, nearly normal numbers.
+  package init(normal random: CounterRandom, rows rowCount: Int, columns columnCount: Int, block: Int = 0) {
+    self.init(uninitializedRows: rowCount, columns: columnCount)
+    random.fillNormal(view, block: block)
+  }
+}
+
 extension Matrix where Element == Float {
   /// A matrix of independent numbers uniform in (−1, 1).
   public init(uniform random: CounterRandom, rows rowCount: Int, columns columnCount: Int) {

@@ -30,6 +30,13 @@ package struct MatrixView<Element: BitwiseCopyable> {
     return UnsafeMutableBufferPointer(start: base, count: rowCount * columnCount)
   }
 
+  /// The elements of a block without gaps, in the same order, as rows of another length.
+  package func reshaped(rows: Int, columns: Int) -> MatrixView {
+    precondition(stride == columnCount || rowCount <= 1, "the block has gaps between its rows")
+    precondition(rows * columns == rowCount * columnCount, "the shapes differ in size")
+    return MatrixView(base: base, rowCount: rows, columnCount: columns, stride: columns)
+  }
+
   package func copy(from source: MatrixView) {
     precondition(source.rowCount == rowCount && source.columnCount == columnCount, "blocks differ in shape")
     for row in 0..<rowCount {

@@ -1,0 +1,131 @@
+public import LinearAlgebra
+
+/// A tensor as a sum of rank-one terms (CP, CANDECOMP/PARAFAC), with what tells whether to believe it.
+///
+/// 1. Many short runs of ALS from different starts, under a ridge that decreases to zero.
+/// 2. The best few go on by damped Gauss-Newton steps until the residual stands still; the best one is the result.
+/// 3. It is compared with the second best, and its components with each other.
+///
+/// The same tensor, rank and random stream give the same bits on one kind of processor and one BLAS thread.
+public struct CanonicalPolyadic: Sendable {
+  /// Where a run begins.
+  public enum Start: String, Sendable {
+    /// The singular vectors of the unfoldings, and random ones where these are too few.
+    case singularVectors
+    /// The eigenvectors of two random mixtures of slices (Jennrich).
+    case pencil
+    /// Random normal vectors.
+    case random
+  }
+
+  /// How much is tried.
+  public struct Options: Sendable {
+    /// Runs to begin with.
+    public var startCount = 20
+    /// Sweeps of each.
+    public var shortSweeps = 10
+    /// How many of them go on.
+    public var continuedCount = 3
+    /// Gauss-Newton steps of those at most.
+    public var stepLimit = 300
+    /// Relative change of the residual ‖X − X̂‖² in a step below which a run has converged.
+    public var convergence = 1e-10
+    /// Where random starts come from.
+    public var random = CounterRandom(seed: 0, name: "cp")
+
+    public init() {}
+  }
+
+  /// Unit vectors, positive weights in descending order, signs fixed; see `KruskalTensor.normalized`.
+  public let model: KruskalTensor
+  public let report: Report
+
+  /// Decomposes a tensor of finite entries into so many terms, or as many as it can have.
+  public init(of tensor: DenseTensor, rank wanted: Int, options: Options = Options()) throws {
+    guard wanted >= 1 else { throw TensorError.rankTooSmall(wanted) }
+    if let indices = tensor.firstNonFinite() {
+      throw TensorError.notFinite(indices: indices, shape: tensor.shape)
+    }
+    let largest = tensor.count / (tensor.shape.max() ?? 1)
+    let rank = min(wanted, largest)
+    var notes = Self.notes(on: tensor, rank: rank)
+    if rank < wanted {
+      notes.insert(
+        "rank \(wanted) became \(rank), which is enough for any \(shapeText(tensor.shape)) tensor", at: 0)
+    }
+    guard tensor.squaredNorm > 0 else {
+      model = Self.zero(shape: tensor.shape, rank: rank)
+      report = try Report(model, of: tensor, runs: [], second: nil, notes: notes + ["the tensor is zero"])
+      return
+    }
+    var runs = try Self.shortRuns(tensor, rank: rank, options)
+    let order = runs.indices.sorted { (runs[$0].report.shortError, $0) < (runs[$1].report.shortError, $1) }
+    for index in order.prefix(max(1, options.continuedCount)) { try runs[index].goOn(tensor, options) }
+    let finished = order.prefix(max(1, options.continuedCount)).sorted {
+      (runs[$0].error, $0) < (runs[$1].error, $1)
+    }
+    model = runs[finished[0]].model
+    report = try Report(
+      model, of: tensor, runs: runs.map(\.report), second: finished.dropFirst().first.map { runs[$0].model },
+      notes: notes)
+  }
+
+  /// One start and what became of it.
+  private struct Run {
+    var model: KruskalTensor
+    var report: Report.Run
+    var error: Double { report.error ?? report.shortError }
+
+    mutating func goOn(_ tensor: DenseTensor, _ options: Options) throws {
+      var newton = try DampedGaussNewton(DenseSource(tensor), from: model)
+      let (steps, isConverged) = try newton.run(steps: options.stepLimit, tolerance: options.convergence)
+      model = newton.model
+      report.error = (newton.residual / tensor.squaredNorm).squareRoot()
+      report.steps = steps
+      report.isConverged = isConverged
+    }
+  }
+
+  private static func shortRuns(_ tensor: DenseTensor, rank: Int, _ options: Options) throws -> [Run] {
+    let starts = try CanonicalStarts(tensor, rank: rank, random: options.random)
+    return try (0..<max(1, options.startCount)).map { number in
+      let kind: Start =
+        number == 0 ? .singularVectors : number < 5 && starts.allowsPencil ? .pencil : .random
+      var squares = AlternatingLeastSquares(
+        DenseSource(tensor), from: try starts.start(kind, number: number))
+      var (residual, ridge) = (tensor.squaredNorm, firstRidge)
+      for sweep in 0..<max(1, options.shortSweeps) {
+        // The last sweep is without, so that residuals of different runs compare.
+        residual = try squares.sweep(ridge: sweep + 1 < options.shortSweeps ? ridge : 0)
+        ridge *= ridgeDecay
+      }
+      return Run(
+        model: squares.model,
+        report: .init(start: kind, shortError: (residual / tensor.squaredNorm).squareRoot()))
+    }
+  }
+
+  /// μ of the first sweep, relative to the mean diagonal of the normal equations, and its factor from one to the
+  /// next.
+  private static let firstRidge = 0.1
+  private static let ridgeDecay = 0.3
+
+  private static func zero(shape: [Int], rank: Int) -> KruskalTensor {
+    KruskalTensor(
+      weights: Array(repeating: 0, count: rank),
+      factors: shape.map { length in
+        let factor = Matrix<Double>(repeating: 0, rows: rank, columns: length)
+        for row in 0..<rank { factor.view.row(row)[row % length] = 1 }
+        return SharedMatrix(factor)
+      })
+  }
+
+  private static func notes(on tensor: DenseTensor, rank: Int) -> [String] {
+    let long = tensor.shape.count { $0 > 1 }
+    guard long < 3, rank > 1 else { return [] }
+    return [
+      "only \(long) of the modes of the \(shapeText(tensor.shape)) tensor have more than one entry: components "
+        + "of a matrix are not unique"
+    ]
+  }
+}
