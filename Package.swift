@@ -25,6 +25,13 @@ let targets: [Target] = [
   // One matrix over several ranks: the only place where the worlds of MPI and of matrices meet below a plan.
   .target(name: "DistributedLinearAlgebra", dependencies: ["MPI", "LinearAlgebra", "CScaLAPACK"]),
 
+  // Small dense tensors: the cores of joint decompositions.
+  .target(name: "TensorDecomposition", dependencies: ["LinearAlgebra"]),
+  // Stacks of matrices that are streamed over ranks and never assembled.
+  .target(
+    name: "JointDecomposition",
+    dependencies: ["MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition"]),
+
   // Layers 2 and 3: what is decomposed, and what is made of it.
   .target(name: "WeightSources", dependencies: ["Checkpoints", "LinearAlgebra", "CKernels"]),
   .target(name: "Adapters", dependencies: ["Checkpoints", "LinearAlgebra", "WeightSources"]),
@@ -33,7 +40,8 @@ let targets: [Target] = [
   .target(
     name: "Scheduling",
     dependencies: [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Adapters",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
+      "WeightSources", "Adapters",
     ]),
 
   // Layer 5: the programs.
@@ -46,7 +54,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid-bench",
     dependencies: [
-      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "MPI", "Scheduling",
+      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition",
+      "MPI", "Scheduling",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 
