@@ -64,6 +64,8 @@ public final class SliceStack {
 
   /// ‖A‖_F² over all slices.
   public var energy: Double { energies.reversed().reduce(0, +) }
+  /// Whether this is the rank that gathers what is spread over the others.
+  public var isOnFirstRank: Bool { ranks.world.rank == 0 }
   /// The energy of the slices as they are seen after the first pass.
   var scaledEnergy: Double { energy * factor * factor }
   /// The slices this rank holds.

@@ -49,7 +49,8 @@ struct StackProducts: MTTKRPSource {
   }
 
   private mutating func contractInputs(_ inputs: SharedMatrix<Double>) throws {
-    let columns = blockColumns(inputs.matrix.narrowed().view)
+    let narrow = inputs.matrix.narrowed()
+    let columns = blockColumns(narrow.view)
     let rank = inputs.rowCount
     try stack.pass { index, slice in
       let products = SliceProducts(of: slice.matrix.view, right: columns.view, threadCount: stack.threadCount)
@@ -107,7 +108,8 @@ struct StackProducts: MTTKRPSource {
   private mutating func contractOthers(_ factors: [SharedMatrix<Double>]) throws {
     images.values = [:]
     let rank = factors[0].rowCount
-    let columns = blockColumns(factors[outMode].matrix.narrowed().view)
+    let narrow = factors[outMode].matrix.narrowed()
+    let columns = blockColumns(narrow.view)
     let sum = SliceSum(rows: rank, columns: stack.columns, deal: stack.deal)
     try stack.pass { index, slice in
       let products = SliceProducts(of: slice.matrix.view, left: columns.view, threadCount: stack.threadCount)

@@ -5,7 +5,7 @@ public import MPI
 ///
 /// Holds a communicator of its own, since iterations over a stack are handed on as values; MPI frees it at its end.
 public final class StackRanks {
-  let world: Communicator
+  package let world: Communicator
 
   /// Collective: ranks that talk to each other apart from everything else.
   public init(duplicating world: borrowing Communicator) throws { self.world = try world.duplicate() }

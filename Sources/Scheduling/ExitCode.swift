@@ -30,8 +30,9 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
-      case is RequestError, is PlanError: .usage
-      case is LAPACKError, is ExtractionError, is DistributedSVDError: .badInput
+      case is RequestError, is PlanError, is JointRequestError, is JointPlanError: .usage
+      case is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError, is DistributedSVDError:
+        .badInput
       default: .internalFault
       }
   }

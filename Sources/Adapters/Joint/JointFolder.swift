@@ -1,4 +1,4 @@
-public import Checkpoints
+internal import Checkpoints
 internal import Foundation
 public import LinearAlgebra
 internal import WeightSources
