@@ -25,7 +25,7 @@ let targets: [Target] = [
   // One matrix over several ranks: the only place where the worlds of MPI and of matrices meet below a plan.
   .target(name: "DistributedLinearAlgebra", dependencies: ["MPI", "LinearAlgebra", "CScaLAPACK"]),
 
-  // Small dense tensors: the cores of joint decompositions.
+  // Small dense tensors on one rank: it knows neither MPI nor files.
   .target(name: "TensorDecomposition", dependencies: ["LinearAlgebra"]),
   // Stacks of matrices that are streamed over ranks and never assembled.
   .target(
@@ -73,6 +73,7 @@ let targets: [Target] = [
   .testTarget(
     name: "DistributedLinearAlgebraTests",
     dependencies: ["DistributedLinearAlgebra", "CScaLAPACK", "TestSupport", "mpi-test-program"]),
+  .testTarget(name: "TensorDecompositionTests", dependencies: ["TensorDecomposition", "LinearAlgebra"]),
   .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
   .testTarget(
     name: "WeightSourcesTests",

@@ -3,8 +3,9 @@ public import LinearAlgebra
 /// A tensor as a sum of rank-one terms (CP, CANDECOMP/PARAFAC), with what tells whether to believe it.
 ///
 /// 1. Many short runs of ALS from different starts, under a ridge that decreases to zero.
-/// 2. The best few go on by damped Gauss-Newton steps until the residual stands still; the best one is the result.
-/// 3. It is compared with the second best, and its components with each other.
+/// 2. The best third goes on by some damped Gauss-Newton steps: early residuals say little about late ones.
+/// 3. The best few of those go on until the residual stands still; the best one is the result.
+/// 4. It is compared with the second best, and its components with each other.
 ///
 /// The same tensor, rank and random stream give the same bits on one kind of processor and one BLAS thread.
 public struct CanonicalPolyadic: Sendable {
@@ -24,12 +25,18 @@ public struct CanonicalPolyadic: Sendable {
     public var startCount = 20
     /// Sweeps of each.
     public var shortSweeps = 10
-    /// How many of them go on.
-    public var continuedCount = 3
-    /// Gauss-Newton steps of those at most.
-    public var stepLimit = 300
+    /// How many of them go on for `trialSteps`.
+    public var trialCount = 7
+    /// Gauss-Newton steps of those.
+    public var trialSteps = 15
+    /// How many go on to the end; the best two of these are compared.
+    public var finalCount = 3
+    /// Gauss-Newton steps of a run at most.
+    public var stepLimit = 250
     /// Relative change of the residual ‖X − X̂‖² in a step below which a run has converged.
     public var convergence = 1e-10
+    /// A ridge that stays, as in `DampedGaussNewton`: zero for the best fit; 1e-4 to 1e-2 where that is degenerate.
+    public var ridge = 0.0
     /// Where random starts come from.
     public var random = CounterRandom(seed: 0, name: "cp")
 
@@ -59,15 +66,21 @@ public struct CanonicalPolyadic: Sendable {
       return
     }
     var runs = try Self.shortRuns(tensor, rank: rank, options)
-    let order = runs.indices.sorted { (runs[$0].report.shortError, $0) < (runs[$1].report.shortError, $1) }
-    for index in order.prefix(max(1, options.continuedCount)) { try runs[index].goOn(tensor, options) }
-    let finished = order.prefix(max(1, options.continuedCount)).sorted {
-      (runs[$0].error, $0) < (runs[$1].error, $1)
-    }
-    model = runs[finished[0]].model
+    let trials = Self.best(options.trialCount, of: runs)
+    for index in trials { try runs[index].goOn(tensor, steps: options.trialSteps, options) }
+    let finals = Self.best(options.finalCount, of: runs, among: trials)
+    for index in finals { try runs[index].goOn(tensor, steps: options.stepLimit, options) }
+    let order = Self.best(finals.count, of: runs, among: finals)
+    model = runs[order[0]].model
     report = try Report(
-      model, of: tensor, runs: runs.map(\.report), second: finished.dropFirst().first.map { runs[$0].model },
+      model, of: tensor, runs: runs.map(\.report), second: order.dropFirst().first.map { runs[$0].model },
       notes: notes)
+  }
+
+  /// The runs with the least error, best first; of equals the first.
+  private static func best(_ count: Int, of runs: [Run], among candidates: [Int]? = nil) -> [Int] {
+    let order = (candidates ?? Array(runs.indices)).sorted { (runs[$0].error, $0) < (runs[$1].error, $1) }
+    return Array(order.prefix(max(1, count)))
   }
 
   /// One start and what became of it.
@@ -76,12 +89,24 @@ public struct CanonicalPolyadic: Sendable {
     var report: Report.Run
     var error: Double { report.error ?? report.shortError }
 
-    mutating func goOn(_ tensor: DenseTensor, _ options: Options) throws {
-      var newton = try DampedGaussNewton(DenseSource(tensor), from: model)
-      let (steps, isConverged) = try newton.run(steps: options.stepLimit, tolerance: options.convergence)
+    private var newton: DampedGaussNewton<DenseSource>?
+
+    init(model: KruskalTensor, report: Report.Run) {
+      self.model = model
+      self.report = report
+    }
+
+    /// Steps until converged, or until so many have been taken since the short run.
+    mutating func goOn(_ tensor: DenseTensor, steps limit: Int, _ options: Options) throws {
+      guard !report.isConverged else { return }
+      var newton = try newton ?? DampedGaussNewton(
+        DenseSource(tensor), from: model, ridge: options.ridge)
+      let (steps, isConverged) = try newton.run(
+        steps: max(0, limit - report.steps), tolerance: options.convergence)
       model = newton.model
+      self.newton = newton
       report.error = (newton.residual / tensor.squaredNorm).squareRoot()
-      report.steps = steps
+      report.steps += steps
       report.isConverged = isConverged
     }
   }
@@ -93,7 +118,8 @@ public struct CanonicalPolyadic: Sendable {
         number == 0 ? .singularVectors : number < 5 && starts.allowsPencil ? .pencil : .random
       var squares = AlternatingLeastSquares(
         DenseSource(tensor), from: try starts.start(kind, number: number))
-      var (residual, ridge) = (tensor.squaredNorm, firstRidge)
+      // What a pencil gives is near a solution already, and a ridge would push it away.
+      var (residual, ridge) = (tensor.squaredNorm, kind == .pencil ? 0 : firstRidge)
       for sweep in 0..<max(1, options.shortSweeps) {
         // The last sweep is without, so that residuals of different runs compare.
         residual = try squares.sweep(ridge: sweep + 1 < options.shortSweeps ? ridge : 0)

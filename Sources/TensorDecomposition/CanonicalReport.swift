@@ -73,7 +73,7 @@ private func degeneracyNote(weightRatio: Double, pair: CanonicalPolyadic.Report.
   guard let pair, weightRatio > 10 || abs(pair.congruence) > 0.99 else { return nil }
   return "degenerate: Σλ² is \(rounded(weightRatio)) times the energy of the tensor (limit 10), and components "
     + "\(pair.first) and \(pair.second) have congruence \(rounded(pair.congruence)) (limit ±0.99); "
-    + "ask for a smaller rank"
+    + "ask for a smaller rank or a ridge"
 }
 
 private func rounded(_ value: Double) -> String {

@@ -24,7 +24,7 @@ public struct TuckerDecomposition: Sendable {
     /// Relative change of the captured energy in a sweep below which it has converged.
     public var convergence = 1e-12
     /// Sweeps after which it stops anyway.
-    public var sweepLimit = 300
+    public var sweepLimit = 2000
 
     public init() {}
   }

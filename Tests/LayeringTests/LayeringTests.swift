@@ -15,17 +15,20 @@ import Testing
     "LinearAlgebra": ["COpenBLAS", "CKernels"],
     "Checkpoints": ["CKernels", "CXXHash"],
     "DistributedLinearAlgebra": ["MPI", "LinearAlgebra", "CScaLAPACK"],
+    "TensorDecomposition": ["LinearAlgebra"],
     "WeightSources": ["Checkpoints", "LinearAlgebra", "CKernels"],
     "Adapters": ["Checkpoints", "LinearAlgebra", "WeightSources"],
+    "JointDecomposition": ["MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition"],
     "Scheduling": [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Adapters",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
+      "WeightSources", "Adapters",
     ],
     "unbraid": [
       "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "ArgumentParser",
     ],
     "unbraid-bench": [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Scheduling",
-      "ArgumentParser",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
+      "WeightSources", "Scheduling", "ArgumentParser",
     ],
   ]
 
