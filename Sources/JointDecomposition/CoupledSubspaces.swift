@@ -109,8 +109,8 @@ struct PairSums {
   func orthonormalized(_ stack: SliceStack, leadingCounts: (Int, Int)? = nil, history: [Double]) throws
     -> CoupledSubspaces
   {
-    let total = try sum.total(over: stack.ranks.world)
-    let (left, right) = parts(of: total.view)
+    let (leftTotal, rightTotal) = try total(stack)
+    let (left, right) = (leftTotal.matrix.view, rightTotal.matrix.view)
     let random = stack.random("completion")
     return CoupledSubspaces(
       left: SharedMatrix(
@@ -118,6 +118,13 @@ struct PairSums {
       right: SharedMatrix(
         try leadingBasis(of: right, leadingCount: leadingCounts?.1 ?? rightCount, random: random)),
       capturedEnergies: history)
+  }
+
+  /// Collective: what was summed.
+  func total(_ stack: SliceStack) throws -> (left: SharedMatrix<Float>, right: SharedMatrix<Float>) {
+    let both = try sum.total(over: stack.ranks.world)
+    let (left, right) = parts(of: both.view)
+    return (copy(of: left), copy(of: right))
   }
 
   private func parts(of both: MatrixView<Float>) -> (MatrixView<Float>, MatrixView<Float>) {
@@ -133,6 +140,12 @@ private func paddedBlock(_ random: CounterRandom, rows: Int, vectors: Int, block
   let result = Matrix<Float>(repeating: 0, rows: rows, columns: count)
   random.fillUniform(result.view.columns(0..<vectors), block: block)
   return result
+}
+
+private func copy(of block: MatrixView<Float>) -> SharedMatrix<Float> {
+  let result = Matrix<Float>(uninitializedRows: block.rowCount, columns: block.columnCount)
+  result.view.copy(from: block)
+  return SharedMatrix(result)
 }
 
 /// A·B as a new matrix in single precision.

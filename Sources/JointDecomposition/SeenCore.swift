@@ -6,7 +6,7 @@ struct SeenCore {
   /// In the order of its modes: tuned (if there are several), layer, left, right.
   let core: DenseTensor
   let subspaces: CoupledSubspaces
-  /// Whether more steps would gain less than a thousandth.
+  /// Whether the last steps gained little.
   let isConverged: Bool
   /// ‖C‖².
   var energy: Double { core.squaredNorm }
@@ -16,18 +16,21 @@ struct SeenCore {
   /// Steps of a stack that is read from its files each time: six reads with sketch, core and residual.
   private static let fewSteps = 3
   /// Steps of a stack that any rank can keep in memory.
-  private static let manySteps = 8
+  private static let manySteps = 12
   private static let smallStackBytes = 1 << 30
-  /// A step that gains less than this part of what is captured is the last.
-  private static let smallestGain = 1e-5
 
   /// Collective: the core of subspaces for ranks that are given; nil if the stack is zero.
+  ///
+  /// A small stack is refined until it stands still, with wide blocks; of a large one every read counts, and every
+  /// product.
   init?(
     _ stack: SliceStack, _ leftRank: Int, _ rightRank: Int, stepLimit: Int?, from state: CoupledSubspaces?,
     keep: (CoupledSubspaces) throws -> Void
   ) throws {
-    let leftCount = min(stack.rows, max(2 * leftRank, Self.smallestSketch))
-    let rightCount = min(stack.columns, max(2 * rightRank, Self.smallestSketch))
+    let isSmall = 4 * stack.sliceCount * stack.rows * stack.columns <= Self.smallStackBytes
+    let width = isSmall ? 4 : 2
+    let leftCount = min(stack.rows, max(width * leftRank, Self.smallestSketch))
+    let rightCount = min(stack.columns, max(width * rightRank, Self.smallestSketch))
     var subspaces: CoupledSubspaces
     if let state {
       subspaces = state
@@ -37,15 +40,21 @@ struct SeenCore {
     }
     guard stack.energy > 0 else { return nil }
     let isWhole = leftCount == stack.rows && rightCount == stack.columns
-    let bytes = 4 * stack.sliceCount * stack.rows * stack.columns
-    let limit = stepLimit ?? (bytes <= Self.smallStackBytes ? Self.manySteps : Self.fewSteps)
-    while !isWhole, subspaces.capturedEnergies.count < limit, subspaces.gain > Self.smallestGain {
-      subspaces = try subspaces.improved(on: stack, leftRank: leftRank, rightRank: rightRank)
-      try keep(subspaces)
+    let limit = isWhole ? 0 : stepLimit ?? (isSmall ? Self.manySteps : Self.fewSteps)
+    if isSmall && limit > 0 {
+      let refinement = Refinement(stack, leftRank: leftRank, rightRank: rightRank)
+      let found = try refinement.run(from: subspaces, stepLimit: limit, keep: keep)
+      core = found.core
+      subspaces = found.subspaces
+    } else {
+      while subspaces.capturedEnergies.count < limit {
+        subspaces = try subspaces.improved(on: stack, leftRank: leftRank, rightRank: rightRank)
+        try keep(subspaces)
+      }
+      core = try subspaces.core(of: stack)
     }
-    core = try subspaces.core(of: stack)
     self.subspaces = subspaces
-    isConverged = isWhole || subspaces.gain < 1e-3
+    isConverged = isWhole || subspaces.gain < 1e-2
   }
 
   /// Collective: the core of the smallest subspaces, in steps of a half, that leave out a third of what a
@@ -136,9 +145,9 @@ extension CoupledSubspaces {
   }
 
   /// Q₁·T.
-  private func seen(_ images: MatrixView<Float>) -> Matrix<Float> { product(left.matrix.view, images) }
+  func seen(_ images: MatrixView<Float>) -> Matrix<Float> { product(left.matrix.view, images) }
 
-  private func gatheredCore(_ found: [Int: [Double]], of stack: SliceStack) throws -> DenseTensor {
+  func gatheredCore(_ found: [Int: [Double]], of stack: SliceStack) throws -> DenseTensor {
     let shape = [left.rowCount, right.rowCount]
     let elements = try stack.gathered(countPerSlice: shape[0] * shape[1]) { found[$0] ?? [] }
     return DenseTensor(elements, shape: stack.outerShape + shape)
@@ -146,7 +155,7 @@ extension CoupledSubspaces {
 }
 
 /// Vectors that are rows, and random ones, as the columns of a block that products take.
-private func blockColumns(
+func blockColumns(
   _ vectors: MatrixView<Float>, adding added: Int, _ random: CounterRandom, block: Int
 ) -> Matrix<Float> {
   let count = (vectors.rowCount + added + blockMultiple - 1) / blockMultiple * blockMultiple

@@ -8,6 +8,7 @@ final class SliceReader {
   private let source: any SliceSource
   private let slices: Range<Int>
   private let keepsSlices: Bool
+  private let readsAhead: Bool
   private var kept: [Int: Slice] = [:]
   /// What every slice is multiplied by, from the next pass on; kept ones at once.
   var factor = 1.0 {
@@ -26,9 +27,11 @@ final class SliceReader {
   ///   - source: Where they come from.
   ///   - slices: Their numbers.
   ///   - memory: Bytes that kept slices may take.
-  init(_ source: any SliceSource, slices: Range<Int>, memory: Int) {
+  ///   - readsAhead: Whether another thread reads; a measurement that takes reading out reads by itself.
+  init(_ source: any SliceSource, slices: Range<Int>, memory: Int, readsAhead: Bool = true) {
     self.source = source
     self.slices = slices
+    self.readsAhead = readsAhead
     keepsSlices = slices.count * source.rows * source.columns * 4 <= memory
   }
 
@@ -38,11 +41,11 @@ final class SliceReader {
       for index in slices { if let slice = kept[index] { try body(index, slice) } }
       return
     }
-    let readAhead = ReadAhead(source, slices, factor: factor)
-    defer { readAhead.cancel() }
+    let readAhead = readsAhead ? ReadAhead(source, slices, factor: factor) : nil
+    defer { readAhead?.cancel() }
     for index in slices {
       let start = Date()
-      let (slice, seconds) = try readAhead.next()
+      let (slice, seconds) = try readAhead?.next() ?? load(index, of: source, factor: factor)
       waitingSeconds += Date().timeIntervalSince(start)
       readingSeconds += seconds
       readCount += 1
@@ -50,6 +53,14 @@ final class SliceReader {
       try body(index, slice)
     }
   }
+}
+
+/// Reads a slice; returns it and the seconds it took.
+private func load(_ index: Int, of source: any SliceSource, factor: Double) throws -> (Slice, Double) {
+  let start = Date()
+  let slice = try source.load(index)
+  if factor != 1 { slice.matrix.view.scale(by: factor) }
+  return (slice, Date().timeIntervalSince(start))
 }
 
 /// A thread that reads slices in order, one ahead of those that were taken.
@@ -63,12 +74,7 @@ private final class ReadAhead: @unchecked Sendable {
     let thread = Thread {
       for index in slices {
         guard self.waitUntilTaken() else { return }
-        let start = Date()
-        let result = Result {
-          let slice = try source.load(index)
-          if factor != 1 { slice.matrix.view.scale(by: factor) }
-          return (slice, Date().timeIntervalSince(start))
-        }
+        let result = Result { try load(index, of: source, factor: factor) }
         self.offer(result)
         if case .failure = result { return }
       }

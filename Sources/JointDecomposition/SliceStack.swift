@@ -44,10 +44,11 @@ public final class SliceStack {
   ///   - ranks: Who works on it.
   ///   - threadCount: Threads for the products of this rank; the results do not depend on it.
   ///   - memory: Bytes that this rank may keep slices in.
+  ///   - readsAhead: Whether another thread reads slices meanwhile.
   ///   - beforePass: Collective: called before every pass; what it throws ends the pass on every rank.
   public init(
     _ source: any SliceSource, name: String, seed: UInt64, tunedCount: Int = 1, over ranks: StackRanks,
-    threadCount: Int = 1, memory: Int = 0, beforePass: @escaping () throws -> Void = {}
+    threadCount: Int = 1, memory: Int = 0, readsAhead: Bool = true, beforePass: @escaping () throws -> Void = {}
   ) {
     precondition(source.count.isMultiple(of: tunedCount), "every tuned model has all layers")
     self.source = source
@@ -59,7 +60,7 @@ public final class SliceStack {
     self.threadCount = threadCount
     self.beforePass = beforePass
     deal = SliceDeal(sliceCount: source.count, rankCount: ranks.world.size)
-    reader = SliceReader(source, slices: deal.slices(ofRank: ranks.world.rank), memory: memory)
+    reader = SliceReader(source, slices: deal.slices(ofRank: ranks.world.rank), memory: memory, readsAhead: readsAhead)
   }
 
   /// ‖A‖_F² over all slices.
@@ -69,7 +70,7 @@ public final class SliceStack {
   /// The energy of the slices as they are seen after the first pass.
   var scaledEnergy: Double { energy * factor * factor }
   /// The slices this rank holds.
-  var ownSlices: Range<Int> { deal.slices(ofRank: ranks.world.rank) }
+  package var ownSlices: Range<Int> { deal.slices(ofRank: ranks.world.rank) }
   /// Times a slice was read or made, by this rank.
   public var readCount: Int { reader.readCount }
   /// Seconds that took this rank, most of them beside computing.

@@ -29,7 +29,7 @@ public struct StackCP: Sendable {
     public var startCount = 20
     /// Sweeps over the data at most.
     public var sweepLimit = 3
-    /// Steps of the subspace iteration at most; nil for 3, or 8 where the stack is small.
+    /// Steps of the subspace iteration at most; nil for 3, or 12 where the stack is small.
     public var stepLimit: Int?
 
     /// Options for so many components.

@@ -27,7 +27,7 @@ public struct StackTucker: Sendable {
     public let capturedEnergies: [Double]
     /// The energy inside the sketched subspaces: what no choice of bases among them can exceed.
     public let sketchedEnergy: Double
-    /// Whether the last step gained less than a thousandth of what is captured, or nothing was left out.
+    /// Whether the last step before the core gained less than a hundredth of what is captured.
     public let isConverged: Bool
   }
 
@@ -37,7 +37,7 @@ public struct StackTucker: Sendable {
     public var size: Size
     /// Basis vectors of the layers; nil leaves them whole.
     public var layerRank: Int?
-    /// Steps of the subspace iteration at most; nil for 3, or 8 where the stack is small.
+    /// Steps of the subspace iteration at most; nil for 3, or 12 where the stack is small.
     public var stepLimit: Int?
 
     /// What decides how large the bases are.

@@ -52,7 +52,7 @@ struct JointArguments: ParsableArguments {
 
   @Option(
     parsing: .unconditional,
-    help: "Steps of the subspace iteration at most (default: 3, or 8 for groups below 1 GiB).")
+    help: "Steps of the subspace iteration at most (default: 3, or 12 for groups below 1 GiB).")
   var steps: Int?
 
   @Option(help: "Seed of every random start; equal seeds give equal files.")
