@@ -65,7 +65,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "mpi-test-program",
     dependencies: [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Scheduling", "COpenBLAS", "TestSupport",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition", "JointDecomposition",
+      "Scheduling", "COpenBLAS", "TestSupport",
     ],
     path: "Tests/mpi-test-program"),
   .testTarget(name: "MPITests", dependencies: ["TestSupport", "mpi-test-program"]),
@@ -74,6 +75,7 @@ let targets: [Target] = [
     name: "DistributedLinearAlgebraTests",
     dependencies: ["DistributedLinearAlgebra", "CScaLAPACK", "TestSupport", "mpi-test-program"]),
   .testTarget(name: "TensorDecompositionTests", dependencies: ["TensorDecomposition", "LinearAlgebra"]),
+  .testTarget(name: "JointDecompositionTests", dependencies: ["TestSupport", "mpi-test-program"]),
   .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
   .testTarget(
     name: "WeightSourcesTests",

@@ -44,6 +44,11 @@ struct TestProgram {
     "stopped-job": stoppedJob,
     "shared-words": sharedWords,
     "no-shared-words": noSharedWords,
+    "slice-sum": sliceSum,
+    "stack-tucker": stackTucker,
+    "stack-tolerance": stackTolerance,
+    "stack-shared": stackShared,
+    "stack-cp": stackCP,
   ]
 
   static func main() {
