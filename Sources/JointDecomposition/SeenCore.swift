@@ -17,17 +17,17 @@ struct SeenCore {
   private static let fewSteps = 3
   /// Steps of a stack that any rank can keep in memory.
   private static let manySteps = 12
-  private static let smallStackBytes = 1 << 30
 
   /// Collective: the core of subspaces for ranks that are given; nil if the stack is zero.
   ///
   /// A small stack is refined until it stands still, with wide blocks; of a large one every read counts, and every
   /// product.
   init?(
-    _ stack: SliceStack, _ leftRank: Int, _ rightRank: Int, stepLimit: Int?, from state: CoupledSubspaces?,
+    _ stack: SliceStack, _ leftRank: Int, _ rightRank: Int, stepLimit: Int?, smallStackBytes: Int = 1 << 30,
+    from state: CoupledSubspaces?,
     keep: (CoupledSubspaces) throws -> Void
   ) throws {
-    let isSmall = 4 * stack.sliceCount * stack.rows * stack.columns <= Self.smallStackBytes
+    let isSmall = 4 * stack.sliceCount * stack.rows * stack.columns <= smallStackBytes
     let width = isSmall ? 4 : 2
     let leftCount = min(stack.rows, max(width * leftRank, Self.smallestSketch))
     let rightCount = min(stack.columns, max(width * rightRank, Self.smallestSketch))

@@ -48,6 +48,9 @@ public struct StackTucker: Sendable {
       case tolerance(Double)
     }
 
+    /// Bytes up to which a stack counts as small: it is refined until it stands still, with more reads.
+    package var smallStackBytes = 1 << 30
+
     /// Options of given size.
     public init(_ size: Size, layerRank: Int? = nil, stepLimit: Int? = nil) {
       self.size = size
@@ -71,7 +74,9 @@ public struct StackTucker: Sendable {
     let layerRanks = [Int?](repeating: nil, count: whole - 1) + [options.layerRank]
     switch options.size {
     case .ranks(let left, let right):
-      let seen = try SeenCore(stack, left, right, stepLimit: options.stepLimit, from: state, keep: keep)
+      let seen = try SeenCore(
+        stack, left, right, stepLimit: options.stepLimit, smallStackBytes: options.smallStackBytes, from: state,
+        keep: keep)
       guard let seen else { return nil }
       try self.init(seen, .ranks(layerRanks + [left, right]), stack)
     case .tolerance(let tolerance):

@@ -18,6 +18,9 @@ import Testing
   @Test("CP finds planted components over layers and models", arguments: [1, 2])
   func cp(ranks: Int) throws { try expectSuccess("stack-cp", ranks: ranks) }
 
+  @Test("CP tells two patterns with different layer profiles apart, in one model and in two", arguments: [1, 2])
+  func patterns(ranks: Int) throws { try expectSuccess("stack-patterns", ranks: ranks) }
+
   private func expectSuccess(_ name: String, ranks: Int) throws {
     let result = try MPIProgram(name).run(ranks: ranks, timeoutSeconds: 120)
     #expect(result.status == 0, "\(result.errorOutput)")

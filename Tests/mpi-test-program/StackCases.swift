@@ -89,14 +89,17 @@ private func plantedSlices(count: Int, rows: Int, columns: Int, noise: Float, sc
 /// Tucker of a stack comes within 1e-3 of converged HOOI on the assembled tensor, and says so itself.
 func stackTucker(_ world: borrowing Communicator) throws {
   let ranks = try StackRanks(duplicating: world)
-  for scale in [1, 1e-25 as Float] {
+  for (scale, smallBytes) in [(1, 1 << 30), (1e-25 as Float, 1 << 30), (1, 0), (1e-25, 0)] {
     for (rows, columns, rank) in [(150, 200, 8), (260, 170, 12), (40, 30, 5)] {
       let slices = plantedSlices(count: 5, rows: rows, columns: columns, noise: 2, scale: scale)
       let stack = SliceStack(slices, name: "planted", seed: 0, over: ranks)
-      guard let tucker = try StackTucker(stack, .init(.ranks(left: rank, right: rank))) else {
+      var options = StackTucker.Options(.ranks(left: rank, right: rank))
+      options.smallStackBytes = smallBytes
+      guard let tucker = try StackTucker(stack, options) else {
         throw CaseFailure("a stack with entries counts as zero")
       }
       let certificate = try tucker.certificate(on: stack, comparesSeparateSVDs: true)
+      if smallBytes == 0 && stack.passCount > 6 { throw CaseFailure("\(stack.passCount) reads of a large stack") }
       let unit = Double(scale)
       let dense = slices.tensor.scaled(by: 1 / unit)
       let best = try TuckerDecomposition(of: dense, .ranks([nil, rank, rank]))
@@ -189,4 +192,60 @@ extension DenseTensor {
   fileprivate func scaled(by factor: Double) -> DenseTensor {
     DenseTensor(elements.map { $0 * factor }, shape: shape)
   }
+}
+
+/// Two patterns of rank 8 with different layer profiles: CP tells them apart, and dropping one leaves the other.
+func stackPatterns(_ world: borrowing Communicator) throws {
+  let ranks = try StackRanks(duplicating: world)
+  let (layers, rows, columns, patternRank) = (6, 90, 110, 8)
+  for tuned in [1, 2] {
+    // The second model alone has the second pattern, where there are two.
+    let uses: [[Double]] = tuned == 1 ? [[1], [1]] : [[1, 0.8], [0, 1]]
+    let patterns = (0..<2).map { number in
+      pattern(number, uses: uses[number], layers: layers, rows: rows, columns: columns, rank: patternRank)
+    }
+    let sums = zip(patterns[0].elements, patterns[1].elements).map { Float($0 + $1) }
+    let slices = KnownSlices(sums, count: tuned * layers, rows: rows, columns: columns)
+    let stack = SliceStack(slices, name: "patterns", seed: 0, tunedCount: tuned, over: ranks)
+    guard let cp = try StackCP(stack, .init(rank: 2 * patternRank)) else {
+      throw CaseFailure("a stack with entries counts as zero")
+    }
+    let found = KruskalTensor(weights: cp.weights, factors: cp.factors.map { SharedMatrix(doubles($0.matrix)) })
+    // Components of the first pattern, by their profiles over the layers.
+    let profiles = found.factors[tuned - 1]
+    let (first, second) = (layerProfile(0, layers), layerProfile(1, layers))
+    let own = (0..<found.rank).filter { component in
+      let profile = (0..<layers).map { profiles.matrix[component, $0] }
+      return abs(cosine(profile, first)) > abs(cosine(profile, second))
+    }
+    try expectEqual(own.count, patternRank, "components of the first pattern among \(tuned) models")
+    let kept = found.selecting(own).reconstructed()
+    let target = DenseTensor(patterns[0].elements, shape: kept.shape)
+    let error = (kept.squaredDistance(to: target) / target.squaredNorm).squareRoot()
+    guard error < 0.05 else { throw CaseFailure("what is left of the first pattern has error \(error)") }
+  }
+}
+
+private func layerProfile(_ number: Int, _ layers: Int) -> [Double] {
+  (0..<layers).map { number == 0 ? 1 + Double($0) / 4 : 2 - Double($0) / 3 }
+}
+
+private func cosine(_ a: [Double], _ b: [Double]) -> Double {
+  func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+  return dot(a, b) / (dot(a, a) * dot(b, b)).squareRoot()
+}
+
+/// One matrix of low rank in all layers and models, each with its own factor.
+private func pattern(
+  _ number: Int, uses: [Double], layers: Int, rows: Int, columns: Int, rank: Int
+) -> DenseTensor {
+  let random = CounterRandom(seed: UInt64(number), name: "pattern")
+  let outer = [uses, layerProfile(number, layers)].dropFirst(uses.count == 1 ? 1 : 0).map { values in
+    SharedMatrix(
+      Matrix((0..<rank).flatMap { _ in values }, rows: rank, columns: values.count))
+  }
+  let sides = [rows, columns].enumerated().map { mode, length in
+    SharedMatrix(Matrix<Double>(normal: random, rows: rank, columns: length, block: mode))
+  }
+  return KruskalTensor(weights: [Double](repeating: 1, count: rank), factors: outer + sides).reconstructed()
 }

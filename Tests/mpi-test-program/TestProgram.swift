@@ -49,6 +49,7 @@ struct TestProgram {
     "stack-tolerance": stackTolerance,
     "stack-shared": stackShared,
     "stack-cp": stackCP,
+    "stack-patterns": stackPatterns,
   ]
 
   static func main() {
