@@ -29,6 +29,7 @@ public struct CoupledSubspaces: Sendable {
   ///   - stack: The slices.
   ///   - leftCount: Vectors of the rows' side.
   ///   - rightCount: Vectors of the columns' side.
+  /// - Throws: What is wrong with a slice, or `LAPACKError`.
   public init(sketching stack: SliceStack, leftCount: Int, rightCount: Int) throws {
     let sums = PairSums(stack, leftCount: leftCount, rightCount: rightCount)
     let random = stack.random("sketch")
@@ -52,6 +53,7 @@ public struct CoupledSubspaces: Sendable {
   ///   - leftRank: Directions of the rows' side through which the columns' side is seen.
   ///   - rightRank: The same of the columns' side.
   /// - Returns: The next subspaces, and the energy that these captured in their history.
+  /// - Throws: What is wrong with a slice, or `LAPACKError`.
   public func improved(on stack: SliceStack, leftRank: Int, rightRank: Int) throws -> CoupledSubspaces {
     let sums = PairSums(stack, leftCount: left.rowCount, rightCount: right.rowCount)
     let leftColumns = blockColumns(left.matrix.view.rows(0..<leftRank))
@@ -106,6 +108,8 @@ struct PairSums {
   ///   - leadingCounts: Rows of either side that come first, whatever their lengths; what is left of the other rows
   ///     follows. All rows if not given.
   ///   - history: Captured energies to hand on.
+  /// - Returns: The bases of both sides.
+  /// - Throws: `LAPACKError` if the eigenvalues do not converge.
   func orthonormalized(_ stack: SliceStack, leadingCounts: (Int, Int)? = nil, history: [Double]) throws
     -> CoupledSubspaces
   {

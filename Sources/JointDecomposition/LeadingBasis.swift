@@ -11,7 +11,10 @@ internal import LinearAlgebra
 ///   - leadingCount: Rows that are turned among themselves and come first; the others follow, as far as they are new.
 ///   - random: Where missing rows are drawn from.
 /// - Returns: s × n.
-func leadingBasis(of block: MatrixView<Float>, leadingCount: Int, random: CounterRandom) throws -> Matrix<Float> {
+/// - Throws: `LAPACKError` if the eigenvalues do not converge.
+func leadingBasis(of block: MatrixView<Float>, leadingCount: Int, random: CounterRandom) throws -> Matrix<
+  Float
+> {
   let basis = Matrix<Float>(uninitializedRows: block.rowCount, columns: block.columnCount)
   for rows in [0..<leadingCount, leadingCount..<block.rowCount] where !rows.isEmpty {
     let eigen = try SymmetricEigen(lowerTriangle: gramMatrix(block.rows(rows)), wantsVectors: true)

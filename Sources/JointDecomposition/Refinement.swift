@@ -36,7 +36,8 @@ struct Refinement {
       if subspaces.capturedEnergies.count >= stepLimit || subspaces.gain < Self.smallestGain {
         return (seen.core, subspaces)
       }
-      subspaces = try extended(subspaces, seen, left: bases[0].matrix.narrowed(), right: bases[1].matrix.narrowed())
+      subspaces = try extended(
+        subspaces, seen, left: bases[0].matrix.narrowed(), right: bases[1].matrix.narrowed())
       try keep(subspaces)
     }
   }
@@ -58,7 +59,8 @@ struct Refinement {
     _ subspaces: CoupledSubspaces, _ seen: SeenProducts, left: borrowing Matrix<Float>,
     right: borrowing Matrix<Float>
   ) throws -> CoupledSubspaces {
-    var leftBasis = GrowingBasis(product(left.view, subspaces.left.matrix.view), capacity: subspaces.left.rowCount)
+    var leftBasis = GrowingBasis(
+      product(left.view, subspaces.left.matrix.view), capacity: subspaces.left.rowCount)
     var rightBasis = GrowingBasis(
       product(right.view, subspaces.right.matrix.view), capacity: subspaces.right.rowCount)
     let random = stack.random("completion")

@@ -11,7 +11,7 @@ struct SeenCore {
   /// ‖C‖².
   var energy: Double { core.squaredNorm }
 
-  /// Vectors of a sketch at least: twice the rank converges in few steps, and small ranks may as well have more.
+  /// Vectors of a sketch at least: small ranks may as well have more than three or four times as many.
   private static let smallestSketch = 128
   /// Steps of a stack that is read from its files each time: six reads with sketch, core and residual.
   private static let fewSteps = 3
@@ -28,7 +28,7 @@ struct SeenCore {
     keep: (CoupledSubspaces) throws -> Void
   ) throws {
     let isSmall = 4 * stack.sliceCount * stack.rows * stack.columns <= smallStackBytes
-    let width = isSmall ? 4 : 2
+    let width = isSmall ? 4 : 3
     let leftCount = min(stack.rows, max(width * leftRank, Self.smallestSketch))
     let rightCount = min(stack.columns, max(width * rightRank, Self.smallestSketch))
     var subspaces: CoupledSubspaces
@@ -125,7 +125,9 @@ extension CoupledSubspaces {
         of: slice.matrix.view, right: rightBlock.view, left: leftBlock.view, threadCount: stack.threadCount)
       guard let images = products.images?.matrix.view, let transposed = products.transposedImages?.matrix.view
       else { return }
-      let (own, sketch) = (images.columns(0..<right.rowCount), images.columns(right.rowCount..<right.rowCount + leftAdded))
+      let (own, sketch) = (
+        images.columns(0..<right.rowCount), images.columns(right.rowCount..<right.rowCount + leftAdded)
+      )
       let (ownRight, sketchRight) = (
         transposed.rows(0..<left.rowCount), transposed.rows(left.rowCount..<left.rowCount + rightAdded)
       )
@@ -140,7 +142,8 @@ extension CoupledSubspaces {
     }
     return (
       try gatheredCore(found, of: stack),
-      try sums.orthonormalized(stack, leadingCounts: (left.rowCount, right.rowCount), history: capturedEnergies)
+      try sums.orthonormalized(
+        stack, leadingCounts: (left.rowCount, right.rowCount), history: capturedEnergies)
     )
   }
 

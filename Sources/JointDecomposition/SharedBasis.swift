@@ -47,6 +47,7 @@ public final class SharedBasis {
   ///   - side: Which side.
   ///   - rank: Basis vectors, no more than the side is long.
   ///   - tolerance: Relative loss of captured energy at which the iteration may stop.
+  /// - Throws: What is wrong with a slice, or `LAPACKError`.
   public init?(_ stack: SliceStack, side: Side, rank: Int, tolerance: Double) throws {
     let length = side == .out ? stack.rows : stack.columns
     let step = SideStep(stack, side: side)
@@ -160,7 +161,9 @@ private struct SideStep {
           let first = SliceProducts(of: a, right: columns.view, threadCount: stack.threadCount)
           guard let images = first.images else { return }
           let second = SliceProducts(of: a, left: images.matrix.view, threadCount: stack.threadCount)
-          if let image = second.transposedImages { term.copy(from: image.matrix.view.rows(0..<vectors.rowCount)) }
+          if let image = second.transposedImages {
+            term.copy(from: image.matrix.view.rows(0..<vectors.rowCount))
+          }
         }
       }
     }

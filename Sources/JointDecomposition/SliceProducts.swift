@@ -33,7 +33,9 @@ struct SliceProducts {
     let parts = ranges.map { _ in
       right.map { SharedMatrix(Matrix<Float>(repeating: 0, rows: a.rowCount, columns: $0.columnCount)) }
     }
-    let z = left.map { SharedMatrix(Matrix<Float>(repeating: 0, rows: $0.columnCount, columns: a.columnCount)) }
+    let z = left.map {
+      SharedMatrix(Matrix<Float>(repeating: 0, rows: $0.columnCount, columns: a.columnCount))
+    }
     inParallel(ranges.count, threadCount: threadCount) { number in
       Self.multiply(
         a, ranges[number], right, left, images: parts[number]?.matrix.view, transposedImages: z?.matrix.view)

@@ -48,7 +48,8 @@ public final class SliceStack {
   ///   - beforePass: Collective: called before every pass; what it throws ends the pass on every rank.
   public init(
     _ source: any SliceSource, name: String, seed: UInt64, tunedCount: Int = 1, over ranks: StackRanks,
-    threadCount: Int = 1, memory: Int = 0, readsAhead: Bool = true, beforePass: @escaping () throws -> Void = {}
+    threadCount: Int = 1, memory: Int = 0, readsAhead: Bool = true,
+    beforePass: @escaping () throws -> Void = {}
   ) {
     precondition(source.count.isMultiple(of: tunedCount), "every tuned model has all layers")
     self.source = source
@@ -60,7 +61,8 @@ public final class SliceStack {
     self.threadCount = threadCount
     self.beforePass = beforePass
     deal = SliceDeal(sliceCount: source.count, rankCount: ranks.world.size)
-    reader = SliceReader(source, slices: deal.slices(ofRank: ranks.world.rank), memory: memory, readsAhead: readsAhead)
+    reader = SliceReader(
+      source, slices: deal.slices(ofRank: ranks.world.rank), memory: memory, readsAhead: readsAhead)
   }
 
   /// ‖A‖_F² over all slices.

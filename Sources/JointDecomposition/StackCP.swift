@@ -80,6 +80,7 @@ public struct StackCP: Sendable {
   ///   - options: What is wanted.
   ///   - state: Where an interrupted run had come with the subspaces.
   ///   - keep: Called on every rank after each subspace step with the state to carry on from.
+  /// - Throws: What is wrong with a slice, what `keep` throws, or `LAPACKError`.
   public init?(
     _ stack: SliceStack, _ options: Options, from state: CoupledSubspaces? = nil,
     keep: (CoupledSubspaces) throws -> Void = { _ in }

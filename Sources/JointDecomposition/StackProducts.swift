@@ -77,7 +77,8 @@ struct StackProducts: MTTKRPSource {
   }
 
   /// The products of the layers' or the models' mode, from one number a slice and component.
-  private mutating func outerProduct(_ mode: Int, _ factors: [SharedMatrix<Double>]) throws -> Matrix<Double> {
+  private mutating func outerProduct(_ mode: Int, _ factors: [SharedMatrix<Double>]) throws -> Matrix<Double>
+  {
     let rank = factors[0].rowCount
     if sliceProducts.isEmpty {
       sliceProducts = try stack.gathered(countPerSlice: rank) { index in

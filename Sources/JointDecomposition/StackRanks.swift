@@ -29,7 +29,8 @@ public final class StackRanks {
       let (rows, columns) = (Int(numbers[position]), Int(numbers[position + 1]))
       position += 2
       matrices.append(
-        SharedMatrix(Matrix(Array(numbers[position..<position + rows * columns]), rows: rows, columns: columns)))
+        SharedMatrix(
+          Matrix(Array(numbers[position..<position + rows * columns]), rows: rows, columns: columns)))
       position += rows * columns
     }
     return matrices

@@ -17,6 +17,7 @@ public struct StackTucker: Sendable {
   public let core: [Float]
   /// Its lengths.
   public let coreShape: [Int]
+  /// How the iteration went.
   public let report: Report
   private let outerShape: [Int]
   private let factor: Double
@@ -66,6 +67,7 @@ public struct StackTucker: Sendable {
   ///   - options: What is wanted; ranks no larger than the stack's sides.
   ///   - state: Where an interrupted run had come; not used with a tolerance.
   ///   - keep: Called on every rank after each step with the state to carry on from.
+  /// - Throws: What is wrong with a slice, what `keep` throws, or `LAPACKError`.
   public init?(
     _ stack: SliceStack, _ options: Options, from state: CoupledSubspaces? = nil,
     keep: (CoupledSubspaces) throws -> Void = { _ in }
@@ -75,7 +77,8 @@ public struct StackTucker: Sendable {
     switch options.size {
     case .ranks(let left, let right):
       let seen = try SeenCore(
-        stack, left, right, stepLimit: options.stepLimit, smallStackBytes: options.smallStackBytes, from: state,
+        stack, left, right, stepLimit: options.stepLimit, smallStackBytes: options.smallStackBytes,
+        from: state,
         keep: keep)
       guard let seen else { return nil }
       try self.init(seen, .ranks(layerRanks + [left, right]), stack)
@@ -125,8 +128,8 @@ private func coreDecomposition(of core: DenseTensor, _ truncation: TuckerDecompo
 {
   var options = TuckerDecomposition.Options()
   // The sketches left out more than that.
-  options.convergence = 1e-9
-  options.sweepLimit = 60
+  options.convergence = 1e-7
+  options.sweepLimit = 30
   let tucker = try TuckerDecomposition(of: core, truncation, options: options)
   let bases = tucker.bases.enumerated().map { $1 ?? identity(core.shape[$0]) }
   return bases + [SharedMatrix(Matrix(tucker.core.elements, rows: 1, columns: tucker.core.count))]
@@ -139,7 +142,9 @@ private func identity(_ order: Int) -> SharedMatrix<Double> {
 }
 
 /// W·Q for orthonormal rows W in double and Q in single precision, orthonormal to single precision.
-private func orthonormalProduct(_ weights: SharedMatrix<Double>, _ basis: SharedMatrix<Float>) -> Matrix<Float> {
+private func orthonormalProduct(_ weights: SharedMatrix<Double>, _ basis: SharedMatrix<Float>) -> Matrix<
+  Float
+> {
   let narrow = weights.matrix.narrowed()
   return product(narrow.view, basis.matrix.view)
 }

@@ -38,7 +38,9 @@ private func matches(_ target: String, _ module: String) -> Bool {
 /// A pattern of the command line, which must match some module.
 ///
 /// - Throws: `SourceError` if it does not parse or matches none of the candidates.
-package func parsePattern(_ pattern: String, option: String, candidates: [String]) throws -> Regex<AnyRegexOutput> {
+package func parsePattern(_ pattern: String, option: String, candidates: [String]) throws -> Regex<
+  AnyRegexOutput
+> {
   let regex: Regex<AnyRegexOutput>
   do {
     regex = try Regex(pattern)

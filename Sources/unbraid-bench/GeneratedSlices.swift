@@ -29,13 +29,18 @@ final class GeneratedSlices: SliceSource {
   func load(_ index: Int) -> Slice {
     let slice = Matrix<Float>(recycledRows: rows, columns: columns)
     copyNoise(from: index * 7919 * (columns + 1) % (rows * columns), into: slice)
-    let profile = weights.noise(rows: 1, columns: Self.sharedCount, deviation: 1, stream: UInt32(4 + 3 * index))
-    let heights = (0..<Self.sharedCount).map { profile[0, $0] * 2e-5 * (1.5 - Float($0) / Float(Self.sharedCount)) }
+    let profile = weights.noise(
+      rows: 1, columns: Self.sharedCount, deviation: 1, stream: UInt32(4 + 3 * index))
+    let heights = (0..<Self.sharedCount).map {
+      profile[0, $0] * 2e-5 * (1.5 - Float($0) / Float(Self.sharedCount))
+    }
     var weighted = Matrix<Float>(uninitializedRows: rows, columns: Self.sharedCount)
     left.matrix.scaleColumns(by: heights, into: &weighted)
     multiply(weighted.view, right.matrix.view, into: slice.view, beta: 1)
-    let ownLeft = weights.noise(rows: rows, columns: Self.ownCount, deviation: 2e-5, stream: UInt32(5 + 3 * index))
-    let ownRight = weights.noise(rows: Self.ownCount, columns: columns, deviation: 1, stream: UInt32(6 + 3 * index))
+    let ownLeft = weights.noise(
+      rows: rows, columns: Self.ownCount, deviation: 2e-5, stream: UInt32(5 + 3 * index))
+    let ownRight = weights.noise(
+      rows: Self.ownCount, columns: columns, deviation: 1, stream: UInt32(6 + 3 * index))
     multiply(ownLeft.view, ownRight.view, into: slice.view, beta: 1)
     let energy = slice.sumOfSquares()
     return Slice(slice, energy: energy)

@@ -10,7 +10,8 @@ import WeightSources
 struct JointBenchmark: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "joint",
-    abstract: "Time a streamed Tucker decomposition of a generated stack, beside separate SVDs of its slices.",
+    abstract:
+      "Time a streamed Tucker decomposition of a generated stack, beside separate SVDs of its slices.",
     discussion: """
       The default is all 32 mlp.down_proj of Llama-2-7B, made from seeds: no files. The time it takes to make slices
       is taken out of both figures: slices are made by the thread that computes, and its seconds subtracted.

@@ -78,7 +78,8 @@ import Testing
 
   @Test("zero, one slice, one mode of one, too large a rank: defined, with a note")
   func corners() throws {
-    let zero = try CanonicalPolyadic(of: DenseTensor(Array(repeating: 0, count: 24), shape: [2, 3, 4]), rank: 2)
+    let zero = try CanonicalPolyadic(
+      of: DenseTensor(Array(repeating: 0, count: 24), shape: [2, 3, 4]), rank: 2)
     #expect(zero.model.weights == [0, 0] && zero.report.relativeError == 0 && !zero.report.isDegenerate)
     #expect(zero.report.notes == ["the tensor is zero"])
 
@@ -140,7 +141,9 @@ import Testing
     }
     let planted = KruskalTensor(
       weights: model.weights,
-      factors: Array(model.factors.prefix(2)) + [SharedMatrix(Matrix(profiles, rows: 2 * each, columns: layers))])
+      factors: Array(model.factors.prefix(2)) + [
+        SharedMatrix(Matrix(profiles, rows: 2 * each, columns: layers))
+      ])
     let tensor = PlantedTensor.withNoise(planted.reconstructed(), 0.01, seed: 11)
     let found = try CanonicalPolyadic(of: tensor, rank: 2 * each)
     let match = FactorMatch(planted.normalized(), found.model)

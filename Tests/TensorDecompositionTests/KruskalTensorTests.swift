@@ -19,9 +19,10 @@ import Testing
     let (plain, other) = (model.reconstructed().elements, normal.reconstructed().elements)
     for (position, index) in indices(of: shape).enumerated() {
       let sum = (0..<4).reduce(0.0) { sum, component in
-        sum + index.indices.reduce(model.weights[component]) {
-          $0 * model.factors[$1].matrix[component, index[$1]]
-        }
+        sum
+          + index.indices.reduce(model.weights[component]) {
+            $0 * model.factors[$1].matrix[component, index[$1]]
+          }
       }
       #expect(abs(plain[position] - sum) < 1e-13 && abs(other[position] - sum) < 1e-13)
     }
@@ -33,7 +34,9 @@ import Testing
     }
   }
 
-  @Test("the products of a dense source are their sums", arguments: [[3, 4], [4, 3, 5], [6, 2, 2], [3, 2, 4, 2]])
+  @Test(
+    "the products of a dense source are their sums",
+    arguments: [[3, 4], [4, 3, 5], [6, 2, 2], [3, 2, 4, 2]])
   func products(shape: [Int]) {
     let tensor = PlantedTensor.noise(shape)
     let factors = random(shape, rank: 3, seed: 2).factors
@@ -64,7 +67,9 @@ import Testing
     let model = PlantedTensor.model([9, 8, 7], rank: 4, congruence: 0.3, seed: 1)
     let flipped = KruskalTensor(
       weights: model.weights,
-      factors: [model.factors[0], model.factors[1]].map { SharedMatrix($0.matrix.scalingRows(by: [-1, -1, -1, -1])) }
+      factors: [model.factors[0], model.factors[1]].map {
+        SharedMatrix($0.matrix.scalingRows(by: [-1, -1, -1, -1]))
+      }
         + [model.factors[2]]
     ).selecting([2, 0, 3, 1])
     let match = FactorMatch(model, flipped)
@@ -77,7 +82,8 @@ import Testing
     let rows = PlantedTensor.orthonormal(2, length: 5, seed: 1, mode: 0)
     func single(_ row: [Double]) -> KruskalTensor {
       let factor = SharedMatrix(Matrix(row, rows: 1, columns: 5))
-      return KruskalTensor(weights: [1], factors: [factor, SharedMatrix(Matrix(rows[0], rows: 1, columns: 5))])
+      return KruskalTensor(
+        weights: [1], factors: [factor, SharedMatrix(Matrix(rows[0], rows: 1, columns: 5))])
     }
     #expect(FactorMatch(single(rows[0]), single(rows[1])).score < 1e-14)
   }
@@ -102,6 +108,7 @@ import Testing
     let factor = SharedMatrix(Matrix<Double>(repeating: 1, rows: 5, columns: 2))
     let model = KruskalTensor(weights: [10, 9.95, 9.9, 5, 4.99], factors: [factor, factor])
     #expect(model.blocks(gap: 0.01) == [0..<3, 3..<5] && model.blocks(gap: 0.001).count == 5)
-    #expect(KruskalTensor(weights: Array(repeating: 0, count: 5), factors: [factor, factor]).blocks() == [0..<5])
+    #expect(
+      KruskalTensor(weights: Array(repeating: 0, count: 5), factors: [factor, factor]).blocks() == [0..<5])
   }
 }

@@ -6,7 +6,8 @@ enum PlantedTensor {
   /// Independent, nearly normal entries.
   static func noise(_ shape: [Int], seed: UInt64 = 1) -> DenseTensor {
     DenseTensor(
-      Matrix(normal: CounterRandom(seed: seed, name: "noise"), rows: 1, columns: shape.reduce(1, *)), shape: shape)
+      Matrix(normal: CounterRandom(seed: seed, name: "noise"), rows: 1, columns: shape.reduce(1, *)),
+      shape: shape)
   }
 
   /// Orthonormal rows; random ones of length 1 beyond what the length allows.

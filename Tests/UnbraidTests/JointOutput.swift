@@ -58,7 +58,9 @@ struct JointOutput {
     let (m, n) = (group.shape[0], group.shape[1])
     func tensor(_ name: String) -> FixtureTensor? { tensors["\(group.name).\(name)"] }
     let slice = tuned * group.modules.count + layer
-    if let weights = tensor("weights"), let out = tensor("out"), let `in` = tensor("in"), let layers = tensor("layer") {
+    if let weights = tensor("weights"), let out = tensor("out"), let `in` = tensor("in"),
+      let layers = tensor("layer")
+    {
       let count = weights.shape[0]
       let use = tensor("tuned")
       let scale = (0..<count).map {
@@ -74,14 +76,18 @@ struct JointOutput {
       let basis = tensor("in_basis")
       return timesTransposed(own, basis?.values ?? [], m, basis?.shape[1] ?? 0, n)
     }
-    guard let left = tensor("out_basis"), let right = tensor("in_basis"), let core = tensor("core") else { return [] }
+    guard let left = tensor("out_basis"), let right = tensor("in_basis"), let core = tensor("core") else {
+      return []
+    }
     let (r1, r2) = (left.shape[1], right.shape[1])
     var own = [Double](repeating: 0, count: r1 * r2)
     if let layers = tensor("layer_basis") {
       let count = layers.shape[1]
       for vector in 0..<count {
         let start = (tuned * count + vector) * r1 * r2
-        for entry in own.indices { own[entry] += layers.values[layer * count + vector] * core.values[start + entry] }
+        for entry in own.indices {
+          own[entry] += layers.values[layer * count + vector] * core.values[start + entry]
+        }
       }
     } else {
       own = Array(core.values[slice * r1 * r2..<(slice + 1) * r1 * r2])

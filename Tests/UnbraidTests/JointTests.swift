@@ -62,7 +62,8 @@ extension UnbraidSuite {
           let rebuilt = try folder.rebuilt(group, tuned: 0, layer: index)
           let residual = zip(delta, rebuilt).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
           #expect(abs(residual - group.residuals[index]) < 1e-4 * group.energies[index])
-          #expect(abs(delta.reduce(0) { $0 + $1 * $1 } - group.energies[index]) < 1e-6 * group.energies[index])
+          #expect(
+            abs(delta.reduce(0) { $0 + $1 * $1 } - group.energies[index]) < 1e-6 * group.energies[index])
         }
         let separate = try #require(group.separate)
         #expect(separate.tripletCount == group.parameterCount / (group.shape[0] + group.shape[1]))
@@ -77,7 +78,9 @@ extension UnbraidSuite {
       }
     }
 
-    @Test("two fine-tunes are a further mode, and each component says who uses it", arguments: ["tucker", "cp", "shared"])
+    @Test(
+      "two fine-tunes are a further mode, and each component says who uses it",
+      arguments: ["tucker", "cp", "shared"])
     func fourWay(method: String) throws {
       let workspace = try Workspace(Self.pair())
       let other = workspace.folder.file("other")
@@ -189,7 +192,8 @@ extension UnbraidSuite {
         ModelFixture(
           (0..<16).map { layer in
             let values = (0..<400 * 300).map { _ in random.nextUniform() }
-            return FixtureTensor("model.layers.\(layer).mlp.up_proj.weight", .bf16, shape: [400, 300], values)
+            return FixtureTensor(
+              "model.layers.\(layer).mlp.up_proj.weight", .bf16, shape: [400, 300], values)
           })
       }
       return ModelPair(base: model(), tuned: model())

@@ -87,7 +87,8 @@ public struct JointFolder: Sendable {
     let bytes = try RandomAccessFile(path: location.filePath)
       .bytes(location.offset..<location.offset + location.byteCount, of: location.name)
     let columns = location.shape.last ?? 1
-    let matrix = ElementType.f32.decode(bytes, rows: location.elementCount / max(1, columns), columns: columns)
+    let matrix = ElementType.f32.decode(
+      bytes, rows: location.elementCount / max(1, columns), columns: columns)
     return Tensor(SharedMatrix(matrix), shape: location.shape)
   }
 }
@@ -139,7 +140,8 @@ public enum JointFolderError: Error, CustomStringConvertible, Equatable, Sendabl
       "\(path): has the format '\(format)', and this program reads '\(JointRecord.currentFormat)'; make it again"
     case .wrongTensor(let file, let tensor, let expected, let found):
       "\(file): tensor '\(tensor)' "
-        + (found.map { "has shape \($0)" } ?? "is missing") + " where \(expected) is expected; make the folder again"
+        + (found.map { "has shape \($0)" } ?? "is missing")
+        + " where \(expected) is expected; make the folder again"
     }
   }
 }

@@ -69,7 +69,9 @@ public enum JointMethod: String, Sendable, Codable, CaseIterable {
   case shared
 }
 
-/// One group: its modules, sizes and errors. Numbers of slices come tuned model by tuned model, layer by layer.
+/// One group: its modules, sizes and errors.
+///
+/// Numbers of slices come tuned model by tuned model, layer by layer.
 public struct JointGroupRecord: Sendable, Codable, Equatable {
   /// The group's name, which its tensors' names begin with.
   public var name: String

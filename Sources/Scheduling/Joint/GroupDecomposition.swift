@@ -16,7 +16,9 @@ struct GroupDecomposition {
   ///   - state: Where an interrupted run had come.
   ///   - keep: Called on every rank after each step of an iteration that can be carried on.
   /// - Returns: On rank 0 all of the result; on other ranks something.
-  func run(from state: CoupledSubspaces?, keep: (CoupledSubspaces) throws -> Void) throws -> JointGroupResult? {
+  /// - Throws: What is wrong with a slice, or a stop that was asked for.
+  func run(from state: CoupledSubspaces?, keep: (CoupledSubspaces) throws -> Void) throws -> JointGroupResult?
+  {
     switch plan.request.method {
     case .tucker: try tucker(from: state, keep: keep)
     case .cp: try cp(from: state, keep: keep)
@@ -114,7 +116,9 @@ struct GroupDecomposition {
       ? (shared.basis.rowCount, group.shape[1]) : (group.shape[0], shared.basis.rowCount)
     let all = Matrix<Float>(uninitializedRows: stack.sliceCount * rows, columns: columns)
     for index in 0..<stack.sliceCount {
-      guard let own = shared.coefficients[index] else { preconditionFailure("a slice's coefficients are missing") }
+      guard let own = shared.coefficients[index] else {
+        preconditionFailure("a slice's coefficients are missing")
+      }
       all.view.rows(index * rows..<(index + 1) * rows).copy(from: own.matrix.view)
     }
     return JointFolder.Tensor(SharedMatrix(all), shape: outerShape + [rows, columns])
@@ -124,7 +128,9 @@ struct GroupDecomposition {
     (group.pairs.count > 1 ? [group.pairs.count] : []) + [group.modules.count]
   }
 
-  private func record(_ certificate: StackCertificate, captured: [Double], isConverged: Bool) -> JointGroupRecord {
+  private func record(_ certificate: StackCertificate, captured: [Double], isConverged: Bool)
+    -> JointGroupRecord
+  {
     let kept = zip(certificate.energies, certificate.residuals).map { $0 - $1 }
     let layers = group.modules.count
     return JointGroupRecord(

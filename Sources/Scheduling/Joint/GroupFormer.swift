@@ -60,7 +60,8 @@ struct GroupFormer {
     }
     for (module, other) in zip(modules, shapes) where other != shape {
       notes.append(
-        "'\(module)' is left out of group '\(name)': its shape is \(other), that of \(members.count) others \(shape)")
+        "'\(module)' is left out of group '\(name)': its shape is \(other), that of \(members.count) others \(shape)"
+      )
     }
     return LayerGroup(
       name: name, modules: members, shape: usesConv1D ? shape.reversed() : shape,

@@ -109,8 +109,9 @@ private func decode<Header: Decodable>(_ type: Header.Type, _ bytes: [UInt8], _ 
   return try JSONDecoder().decode(type, from: Data(bytes[UnitNumber.byteCount..<position]))
 }
 
-private func decodeMatrix(_ bytes: [UInt8], _ position: inout Int, rows: Int, columns: Int) -> SharedMatrix<Float>
-{
+private func decodeMatrix(_ bytes: [UInt8], _ position: inout Int, rows: Int, columns: Int) -> SharedMatrix<
+  Float
+> {
   let end = position + 4 * rows * columns
   defer { position = end }
   return SharedMatrix(ElementType.f32.decode(Array(bytes[position..<end]), rows: rows, columns: columns))

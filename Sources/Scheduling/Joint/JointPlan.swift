@@ -27,7 +27,8 @@ public struct JointPlan: Sendable, Codable {
     for path in request.tunedPaths {
       let tuned = try Checkpoint.open(path)
       let pairing = try Pairing(base: base, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes)
-      let selection = try ModuleSelection(pairing, tuned: tuned, isHeadTied: false, options: request.selection)
+      let selection = try ModuleSelection(
+        pairing, tuned: tuned, isHeadTied: false, options: request.selection)
       models.append(Dictionary(uniqueKeysWithValues: selection.modules.map { ($0.name, $0.pair) }))
       inputs += try tuned.inputFiles()
     }
@@ -103,12 +104,17 @@ extension LayerGroup {
     if request.method == .shared {
       side = request.side ?? residualSide(ofModule: modules[0], shape: shape, hiddenSize: hiddenSize)
     }
-    guard case .ranks(let wantedOut, let wantedIn) = request.size else { return clampLayers(request.layerRank) }
+    guard case .ranks(let wantedOut, let wantedIn) = request.size else {
+      return clampLayers(request.layerRank)
+    }
     var limits = (out: shape[0], in: shape[1])
     switch request.method {
     case .tucker:
       let slices = min(sliceCount, (request.layerRank ?? modules.count) * pairs.count)
-      limits = (min(limits.out, min(wantedIn, limits.in) * slices), min(limits.in, min(wantedOut, limits.out) * slices))
+      limits = (
+        min(limits.out, min(wantedIn, limits.in) * slices),
+        min(limits.in, min(wantedOut, limits.out) * slices)
+      )
     case .cp:
       // So many components express any tensor.
       let size = sliceCount * shape[0] * shape[1]

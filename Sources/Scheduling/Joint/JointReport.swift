@@ -53,7 +53,8 @@ public struct JointReport: Sendable {
 public func summary(of group: JointGroupRecord) -> String {
   var parts = [
     "\(group.name): \(group.modules.count) layers"
-      + (group.tunedCount > 1 ? " of \(group.tunedCount) models" : "") + ", \(group.shape[0]) × \(group.shape[1])",
+      + (group.tunedCount > 1 ? " of \(group.tunedCount) models" : "")
+      + ", \(group.shape[0]) × \(group.shape[1])",
     group.sizeText, String(format: "%.2f %% of the energy kept", 100 * (1 - group.residual / group.energy)),
   ]
   if let separate = group.separate {

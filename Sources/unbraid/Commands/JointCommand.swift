@@ -60,7 +60,8 @@ struct JointCommand: JobCommand {
     let most = plan.groups.map(\.sliceCount).max() ?? 0
     guard world.size > most else { return }
     Messages.printNotice(
-      "note: \(world.size - most) of \(world.size) ranks have nothing to do: no group has more than \(most) layers")
+      "note: \(world.size - most) of \(world.size) ranks have nothing to do: no group has more than \(most) layers"
+    )
   }
 
   /// Rank 0's folder to fill; nil if this very job has filled it already.
