@@ -44,18 +44,26 @@ let targets: [Target] = [
       "WeightSources", "Adapters",
     ]),
 
-  // Layer 5: the programs.
+  // Layer 5: many extractions as one experiment.
+  .target(
+    name: "Sweeps",
+    dependencies: [
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling",
+      .product(name: "Yams", package: "Yams"),
+    ]),
+
+  // Layer 6: the programs.
   .executableTarget(
     name: "unbraid",
     dependencies: [
-      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling",
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Sweeps",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
   .executableTarget(
     name: "unbraid-bench",
     dependencies: [
-      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition",
-      "MPI", "Scheduling",
+      "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition",
+      "JointDecomposition", "MPI", "Scheduling",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 
@@ -86,8 +94,12 @@ let targets: [Target] = [
   .testTarget(
     name: "SchedulingTests",
     dependencies: [
-      "Scheduling", "LinearAlgebra", "Checkpoints", "WeightSources", "TestSupport", "mpi-test-program",
+      "Scheduling", "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "TestSupport",
+      "mpi-test-program",
     ]),
+  .testTarget(
+    name: "SweepsTests",
+    dependencies: ["Sweeps", "Scheduling", "Adapters", "WeightSources", "LinearAlgebra", "TestSupport"]),
   .testTarget(
     name: "UnbraidTests",
     dependencies: ["unbraid", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
@@ -97,7 +109,8 @@ let targets: [Target] = [
 let package = Package(
   name: "unbraid",
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: targets,
   swiftLanguageModes: [.v6]

@@ -40,3 +40,10 @@ if reason=$("$repository/deploy/cluster/hosts.sh" possible); then
 else
   echo "skipped: $reason"
 fi
+
+say "SLURM"
+if reason=$("$repository/deploy/slurm/cluster.sh" possible); then
+  "$repository/deploy/slurm/check-slurm.sh"
+else
+  echo "skipped: $reason"
+fi

@@ -11,13 +11,18 @@ public struct LoRAFactors: Sendable {
   public let rank: Int
   /// ‖Δ − B·A‖_F² for the rounded factors, summed explicitly in double precision.
   public let residualEnergy: Double
+  /// What selections of the triplets leave, if that was asked for.
+  public let certificate: SelectionCertificate?
 
   /// Factors that were made elsewhere.
-  public init(a: [UInt8], b: [UInt8], rank: Int, residualEnergy: Double) {
+  public init(
+    a: [UInt8], b: [UInt8], rank: Int, residualEnergy: Double, certificate: SelectionCertificate? = nil
+  ) {
     self.a = a
     self.b = b
     self.rank = rank
     self.residualEnergy = residualEnergy
+    self.certificate = certificate
   }
 
   /// Splits an SVD evenly, √σ on each side, so that both factors have like magnitudes before rounding.
@@ -29,15 +34,18 @@ public struct LoRAFactors: Sendable {
   ///   - factorType: The type the factors are rounded to.
   ///   - module: The module's name, for errors.
   ///   - share: Which part `delta` is; all members of its group make the same call. Nil for all.
+  ///   - certifiesSelections: Whether to find out what every selection of the triplets would leave.
   /// - Throws: `AdapterError.factorOverflow` if an entry leaves the range of the factor type.
   public init(
     _ svd: borrowing TruncatedSVD, of delta: borrowing Matrix<Float>, layout: WeightLayout,
-    factorType: FactorType, module: String, share: LongSideShare? = nil
+    factorType: FactorType, module: String, share: LongSideShare? = nil, certifiesSelections: Bool = false
   ) throws {
     let part = delta.view
     let share = share ?? LongSideShare(rows: part.rowCount, columns: part.columnCount)
     try self.init(svd, layout: layout, factorType: factorType, module: module) { left, right in
-      residualSumOfSquares(ofPart: part, minus: left, times: right, share: share)
+      certifiesSelections
+        ? residualProjections(ofPart: part, minus: left, times: right, share: share)
+        : [residualSumOfSquares(ofPart: part, minus: left, times: right, share: share)]
     }
   }
 
@@ -48,11 +56,12 @@ public struct LoRAFactors: Sendable {
   ///   - layout: Which side of it is the module's input.
   ///   - factorType: The type the factors are rounded to.
   ///   - module: The module's name, for errors.
-  ///   - residual: ‖Δ − L·R‖_F² of the rounded factors L and R.
+  ///   - residual: ‖Δ − L·R‖_F² of the rounded factors L and R; then what is left of each triplet in that
+  ///     difference (`residualProjections`), if selections are to be certified.
   /// - Throws: `AdapterError.factorOverflow` as above, or what `residual` throws.
   package init(
     _ svd: borrowing TruncatedSVD, layout: WeightLayout, factorType: FactorType, module: String,
-    residual: (borrowing Matrix<Float>, borrowing Matrix<Float>) throws -> Double
+    residual: (borrowing Matrix<Float>, borrowing Matrix<Float>) throws -> [Double]
   ) throws {
     let roots = svd.s.map { Float($0.squareRoot()) }
     var left = Matrix<Float>(uninitializedRows: svd.u.rowCount, columns: svd.rank)
@@ -65,10 +74,13 @@ public struct LoRAFactors: Sendable {
     // The certificate is for what the consumer will multiply, not for what was there before rounding.
     let roundedLeft = type.decode(storedLeft, rows: left.rowCount, columns: left.columnCount)
     let roundedRight = type.decode(storedRight, rows: right.rowCount, columns: right.columnCount)
-    residualEnergy = try residual(roundedLeft, roundedRight)
+    let sums = try residual(roundedLeft, roundedRight)
+    residualEnergy = sums[0]
     guard residualEnergy.isFinite else {
       throw AdapterError.factorOverflow(module: module, factorType: factorType, largest: svd.s.first ?? 0)
     }
+    certificate =
+      sums.count > 1 ? SelectionCertificate(sums: sums, left: roundedLeft, right: roundedRight) : nil
     rank = svd.rank
     switch layout {
     case .outputByInput:

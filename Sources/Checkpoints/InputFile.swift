@@ -27,9 +27,12 @@ public struct InputFile: Sendable, Codable, Hashable {
   }
 
   /// Whether the file still has this size and this time of change.
-  public var isUnchanged: Bool {
-    guard let file = try? RandomAccessFile(path: path) else { return false }
-    return file.size == size && (try? file.modified()) == modified
+  ///
+  /// - Returns: False if it was changed.
+  /// - Throws: `CheckpointError` if one cannot look.
+  public func isUnchanged() throws -> Bool {
+    let file = try RandomAccessFile(path: path)
+    return try file.size == size && file.modified() == modified
   }
 }
 

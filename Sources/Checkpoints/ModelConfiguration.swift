@@ -44,8 +44,6 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
 
   /// Where the configuration of a model's folder or file is, if it has one.
   static func path(modelPath: String) -> String {
-    let folder =
-      modelPath.hasSuffix(".safetensors") ? (modelPath as NSString).deletingLastPathComponent : modelPath
-    return (folder.isEmpty ? "." : folder) + "/config.json"
+    (modelPath.hasSuffix(".safetensors") ? parentFolder(of: modelPath) : modelPath) + "/config.json"
   }
 }

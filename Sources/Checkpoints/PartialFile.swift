@@ -60,9 +60,7 @@ final class PartialFile {
   }
 
   private func syncFolder() throws {
-    let slash = finalPath.lastIndex(of: "/")
-    let folder = slash.map { $0 == finalPath.startIndex ? "/" : String(finalPath[..<$0]) } ?? "."
-    let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let folderDescriptor = open(parentFolder(of: finalPath), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard folderDescriptor >= 0 else { throw failure("open the folder of") }
     defer { close(folderDescriptor) }
     guard fsync(folderDescriptor) == 0 else { throw failure("fsync the folder of") }

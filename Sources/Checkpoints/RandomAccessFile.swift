@@ -20,7 +20,12 @@ public struct RandomAccessFile: ~Copyable {
         : CheckpointError.system(path: path, operation: "open", errorNumber: errno)
     }
     var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+    guard fstat(descriptor, &status) == 0 else {
+      let reason = errno
+      close(descriptor)
+      throw CheckpointError.system(path: path, operation: "look at", errorNumber: reason)
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
       close(descriptor)
       throw CheckpointError.notACheckpoint(path: path)
     }

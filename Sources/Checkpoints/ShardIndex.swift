@@ -69,5 +69,3 @@ struct ShardIndex {
 
   private func problem(_ text: String) -> CheckpointError { .inconsistentIndex(path: path, problem: text) }
 }
-
-func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }

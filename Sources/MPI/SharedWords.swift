@@ -16,12 +16,11 @@ public final class SharedWords: @unchecked Sendable {
   private var window: MPI_Win?
   private let isLocal: Bool
 
-  /// Collective: makes words that these ranks share.
+  /// Collective: makes words that these ranks share; nil on all of them if MPI cannot make a window on any.
   ///
   /// - Parameters:
   ///   - count: How many.
   ///   - node: Ranks of one machine, such as `Communicator.splitByNode` makes.
-  /// - Returns: Nil on every rank if MPI cannot make a shared window on any of them.
   /// - Throws: An `MPIError` if MPI fails in anything else.
   public convenience init?(count: Int, on node: borrowing Communicator) throws(MPIError) {
     guard node.size > 1 else {

@@ -30,22 +30,35 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
+      case let error as any ExitCoded: error.exitCode
       case is RequestError, is PlanError, is JointRequestError, is JointPlanError: .usage
-      case is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError, is DistributedSVDError:
+      case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
+        is DistributedSVDError:
         .badInput
       default: .internalFault
       }
   }
 }
 
-extension ExitCode {
-  /// Whether what a job had finished is of use to the same job started again: not if its input was wrong.
-  var keepsFinishedWork: Bool {
-    switch self {
-    case .inputOutput, .resumable, .internalFault: true
-    case .success, .usage, .badInput: false
-    }
+/// Whether an error shows that what a job has finished is of no use to the same job started again.
+///
+/// True only where the weights themselves are at fault: they will be as wrong the next time. Everything else may be
+/// the machine's fault, and work of other inputs is refused anyway.
+func spoilsFinishedWork(_ error: any Error) -> Bool {
+  switch error {
+  case let error as JobFailure: error.spoilsFinishedWork
+  case is SourceError, is AdapterError, is ExtractionError, is JointJobError, is LAPACKError,
+    is DistributedSVDError:
+    true
+  case OutputError.inputChanged: true
+  default: false
   }
+}
+
+/// An error of a layer above this one, which says itself how a job ends by it.
+public protocol ExitCoded: Error {
+  /// The code this error ends a job with.
+  var exitCode: ExitCode { get }
 }
 
 /// An error of any rank, on its way to the one rank that reports it.
@@ -56,6 +69,8 @@ public struct JobFailure: Error, Sendable, Codable, CustomStringConvertible {
   public let exitCode: ExitCode
   /// The sentence to print.
   public let description: String
+  /// Whether finished work is of no use after it.
+  let spoilsFinishedWork: Bool
 
   /// Takes an error of this rank along.
   public init(_ error: any Error, mpiRank: Int) {
@@ -64,6 +79,7 @@ public struct JobFailure: Error, Sendable, Codable, CustomStringConvertible {
     } else {
       self.mpiRank = mpiRank
       exitCode = ExitCode(for: error)
+      spoilsFinishedWork = Scheduling.spoilsFinishedWork(error)
       description = "\(error)"
     }
   }

@@ -30,6 +30,7 @@ public struct AlternatingLeastSquares<Source: MTTKRPSource> {
   /// - Parameter ridge: Tikhonov's μ relative to the mean of the diagonal of the normal equations: it holds
   ///   components together that would run away from each other, and biases weights, so it must end at zero.
   /// - Returns: ‖X − X̂‖² from the products of the last mode, with rounding of 1e-16·‖X‖².
+  /// - Throws: What the source throws, or that its products are not finite.
   public mutating func sweep(ridge: Double = 0) throws -> Double {
     var residual = 0.0
     for (group, modes) in source.modeGroups.enumerated() {

@@ -51,7 +51,9 @@ public struct Assignment: Sendable {
       }
     }
     var found = [Int](repeating: 0, count: rowCount)
-    for column in 1..<columnCount + 1 where rowOfColumn[column] > 0 { found[rowOfColumn[column] - 1] = column - 1 }
+    for column in 1..<columnCount + 1 where rowOfColumn[column] > 0 {
+      found[rowOfColumn[column] - 1] = column - 1
+    }
     columns = found
     total = found.enumerated().reduce(0) { $0 + value($1.offset, $1.element) }
   }

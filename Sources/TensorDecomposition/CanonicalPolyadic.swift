@@ -35,16 +35,21 @@ public struct CanonicalPolyadic: Sendable {
     public var stepLimit = 250
     /// Relative change of the residual ‖X − X̂‖² in a step below which a run has converged.
     public var convergence = 1e-10
-    /// A ridge that stays, as in `DampedGaussNewton`: zero for the best fit; 1e-4 to 1e-2 where that is degenerate.
+    /// A ridge that stays, as in `DampedGaussNewton`: zero for the best fit, 1e-4 to 1e-3 where that is degenerate.
+    ///
+    /// Of tensors that decay slowly, 1e-3 lost 0.3 to 0.8 % in relative error and brought Σλ² from 10⁴ times the
+    /// energy to below three times; on planted components 1e-3 is hardly seen. 0.1 leaves nothing.
     public var ridge = 0.0
     /// Where random starts come from.
     public var random = CounterRandom(seed: 0, name: "cp")
 
+    /// The defaults.
     public init() {}
   }
 
   /// Unit vectors, positive weights in descending order, signs fixed; see `KruskalTensor.normalized`.
   public let model: KruskalTensor
+  /// Errors, and what tells whether to believe the components.
   public let report: Report
 
   /// Decomposes a tensor of finite entries into so many terms, or as many as it can have.
@@ -99,8 +104,10 @@ public struct CanonicalPolyadic: Sendable {
     /// Steps until converged, or until so many have been taken since the short run.
     mutating func goOn(_ tensor: DenseTensor, steps limit: Int, _ options: Options) throws {
       guard !report.isConverged else { return }
-      var newton = try newton ?? DampedGaussNewton(
-        DenseSource(tensor), from: model, ridge: options.ridge)
+      var newton =
+        try newton
+        ?? DampedGaussNewton(
+          DenseSource(tensor), from: model, ridge: options.ridge)
       let (steps, isConverged) = try newton.run(
         steps: max(0, limit - report.steps), tolerance: options.convergence)
       model = newton.model

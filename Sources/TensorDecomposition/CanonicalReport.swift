@@ -19,7 +19,9 @@ extension CanonicalPolyadic {
 
     /// Two components and the product of their cosines over the modes.
     public struct Pair: Sendable, Equatable {
+      /// The heavier component.
       public let first: Int
+      /// The lighter one.
       public let second: Int
       /// Near −1 they cancel, near 1 they are one.
       public let congruence: Double
@@ -35,7 +37,9 @@ extension CanonicalPolyadic {
     ///
     /// Below about 0.95 another start tells another story of the same tensor, and single components mean little.
     public let matchOfBestTwo: Double?
-    /// CORCONDIA: 100 if the core that fits the vectors best is superdiagonal, as for a trilinear tensor of the
+    /// CORCONDIA.
+    ///
+    /// 100 if the core that fits the vectors best is superdiagonal, as for a trilinear tensor of the
     /// right rank; low or negative if the rank is too large. Nil if R to the number of modes exceeds 2²⁴.
     public let coreConsistency: Double?
     /// Σλ² / ‖X‖²; far above 1 where components cancel.
@@ -71,7 +75,8 @@ extension CanonicalPolyadic {
 /// The sentence about components that run away from each other; nil if none do.
 private func degeneracyNote(weightRatio: Double, pair: CanonicalPolyadic.Report.Pair?) -> String? {
   guard let pair, weightRatio > 10 || abs(pair.congruence) > 0.99 else { return nil }
-  return "degenerate: Σλ² is \(rounded(weightRatio)) times the energy of the tensor (limit 10), and components "
+  return
+    "degenerate: Σλ² is \(rounded(weightRatio)) times the energy of the tensor (limit 10), and components "
     + "\(pair.first) and \(pair.second) have congruence \(rounded(pair.congruence)) (limit ±0.99); "
     + "ask for a smaller rank or a ridge"
 }
@@ -87,7 +92,9 @@ extension KruskalTensor {
     var extreme: CanonicalPolyadic.Report.Pair?
     for second in 0..<rank {
       for first in 0..<second where weights[second] > 0 {
-        guard abs(congruences[second, first]) > abs(extreme?.congruence ?? 0) || extreme == nil else { continue }
+        guard abs(congruences[second, first]) > abs(extreme?.congruence ?? 0) || extreme == nil else {
+          continue
+        }
         extreme = .init(first: first, second: second, congruence: congruences[second, first])
       }
     }

@@ -124,6 +124,7 @@ extension DenseTensor {
   }
 }
 
-private func copyRows(of source: borrowing Matrix<Double>, count: Int, into target: borrowing Matrix<Double>) {
+private func copyRows(of source: borrowing Matrix<Double>, count: Int, into target: borrowing Matrix<Double>)
+{
   target.view.rows(0..<count).copy(from: source.view.rows(0..<count))
 }

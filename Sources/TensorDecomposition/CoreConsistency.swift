@@ -1,10 +1,14 @@
 internal import LinearAlgebra
 
-/// CORCONDIA (Bro and Kiers 2003): 100·(1 − Σ(g − t)²/R) with t superdiagonal ones and g the core that fits the
-/// given vectors best, X ×ₙ pinv(Uₙ), where mode 0 carries the weights. Nil if the core would be too large.
+/// CORCONDIA (Bro and Kiers 2003).
+///
+/// 100·(1 − Σ(g − t)²/R) with t superdiagonal ones and g the core that fits the
+/// given vectors best, X ×ₙ pinv(Uₙ), where mode 0 carries the weights. Nil if the core would be too large or a
+/// component has vanished.
 func coreConsistency(of model: KruskalTensor, in tensor: DenseTensor) throws -> Double? {
   let count = model.factors.reduce(1.0) { product, _ in product * Double(model.rank) }
-  guard count <= 0x1p24, model.weights.allSatisfy({ $0 > 0 }) else { return nil }
+  guard count <= 0x1p24, model.weights.allSatisfy({ $0 > 1e-12 * model.weights[0] })
+  else { return nil }
   var inverses: [SharedMatrix<Double>?] = []
   for (mode, factor) in model.factors.enumerated() {
     let inverse = try pseudoInverseRows(of: factor.matrix)

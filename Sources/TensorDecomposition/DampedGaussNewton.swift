@@ -42,6 +42,7 @@ public struct DampedGaussNewton<Source: MTTKRPSource> {
   ///   - source: Where products come from.
   ///   - start: Of the source's shape.
   ///   - ridge: ρ relative to ‖X‖ to the power 2 − 2/(number of modes), which makes it independent of scale.
+  /// - Throws: What the source throws.
   public init(_ source: Source, from start: KruskalTensor, ridge: Double = 0) throws {
     precondition(start.shape == source.shape, "start and data differ in shape")
     self.source = source
@@ -66,7 +67,8 @@ public struct DampedGaussNewton<Source: MTTKRPSource> {
 
   /// The decomposition so far, in normal form.
   public var model: KruskalTensor {
-    KruskalTensor(weights: state.factors[0].matrix.rowNorms().map { _ in 1 }, factors: state.factors).normalized()
+    KruskalTensor(weights: state.factors[0].matrix.rowNorms().map { _ in 1 }, factors: state.factors)
+      .normalized()
   }
 
   /// ‖X − X̂‖² from the products, with rounding of 1e-16·‖X‖².

@@ -10,7 +10,8 @@ public struct DenseTensor: Sendable {
 
   /// Takes over the elements of a matrix, row after row, as a tensor of this shape.
   public init(_ matrix: consuming Matrix<Double>, shape: [Int]) {
-    precondition(shape.count >= 2 && shape.allSatisfy { $0 > 0 }, "a tensor has two modes or more, none empty")
+    precondition(
+      shape.count >= 2 && shape.allSatisfy { $0 > 0 }, "a tensor has two modes or more, none empty")
     precondition(shape.reduce(1, *) == matrix.count, "the elements do not fill the tensor")
     self.shape = shape
     storage = SharedMatrix(matrix)

@@ -14,7 +14,9 @@ public struct FactorMatch: Sendable {
     precondition(first.shape == second.shape, "tensors of different shapes have no common components")
     guard first.rank <= second.rank else {
       let other = FactorMatch(second, first)
-      var (partners, scores) = ([Int?](repeating: nil, count: first.rank), Array(repeating: 0.0, count: first.rank))
+      var (partners, scores) = (
+        [Int?](repeating: nil, count: first.rank), Array(repeating: 0.0, count: first.rank)
+      )
       for case (let index, let partner?) in other.partners.enumerated() {
         (partners[partner], scores[partner]) = (index, other.scores[index])
       }

@@ -7,7 +7,8 @@ func khatriRao(_ factors: [SharedMatrix<Double>], count: Int) -> Matrix<Double> 
   return result
 }
 
-private func khatriRao(_ left: borrowing Matrix<Double>, _ right: borrowing Matrix<Double>) -> Matrix<Double> {
+private func khatriRao(_ left: borrowing Matrix<Double>, _ right: borrowing Matrix<Double>) -> Matrix<Double>
+{
   let (outer, inner) = (left.columnCount, right.columnCount)
   let result = Matrix<Double>(uninitializedRows: left.rowCount, columns: outer * inner)
   for row in 0..<left.rowCount {
@@ -88,7 +89,8 @@ private func contractFirst(_ partial: borrowing Matrix<Double>, _ factor: borrow
   let result = Matrix<Double>(uninitializedRows: partial.rowCount, columns: rest)
   for row in 0..<partial.rowCount {
     let tensor = partial.view.rows(row..<row + 1).reshaped(rows: length, columns: rest)
-    multiply(tensor.transposed, vector: factor.view.rows(row..<row + 1), into: result.view.rows(row..<row + 1))
+    multiply(
+      tensor.transposed, vector: factor.view.rows(row..<row + 1), into: result.view.rows(row..<row + 1))
   }
   return result
 }

@@ -9,6 +9,7 @@ public struct KruskalTensor: Sendable {
   /// One a mode, components × length: row r is component r's vector.
   public let factors: [SharedMatrix<Double>]
 
+  /// Puts weights and vectors together; vectors may have any length.
   public init(weights: [Double], factors: [SharedMatrix<Double>]) {
     precondition(
       factors.count >= 2 && factors.allSatisfy { $0.rowCount == weights.count },
@@ -82,8 +83,9 @@ public struct KruskalTensor: Sendable {
   /// ‖X − X̂‖², summed over the differences.
   public func residual(of tensor: DenseTensor) -> Double { tensor.squaredDistance(to: reconstructed()) }
 
-  /// Inner products of the terms without their weights: cosines multiplied over the modes, if vectors have
-  /// length 1. An entry near −1 is a pair that cancels.
+  /// Inner products of the terms without their weights.
+  ///
+  /// They are cosines multiplied over the modes, if vectors have length 1. An entry near −1 is a pair that cancels.
   public func congruences() -> Matrix<Double> {
     hadamard(factors.map { SharedMatrix(rowProducts($0.matrix, $0.matrix)) }, count: rank)
   }
@@ -101,6 +103,7 @@ public struct KruskalTensor: Sendable {
   /// Runs of components whose weights differ so little from one to the next that single ones may mean nothing.
   ///
   /// - Parameter gap: Relative distance of neighbouring weights from which they count as different.
+  /// - Returns: Ranges of components, in order; each component in one.
   public func blocks(gap: Double = 0.02) -> [Range<Int>] {
     var blocks: [Range<Int>] = []
     for component in 0..<rank {

@@ -22,26 +22,33 @@ public protocol MTTKRPSource {
   /// - Parameters:
   ///   - group: Index into `modeGroups`.
   ///   - factors: One a mode, components × length; those of the group are not looked at.
+  /// - Throws: What reading the data throws.
   mutating func prepare(group: Int, factors: [SharedMatrix<Double>]) throws
 
-  /// Mₙ, components × length of the mode, for a mode of the group last prepared.
+  /// Mₙ for a mode of the group last prepared.
   ///
   /// - Parameters:
   ///   - mode: The mode n.
   ///   - factors: As for `prepare`, but newer in the group; that of mode n itself is not looked at.
+  /// - Returns: Components × length of the mode.
+  /// - Throws: What the reduction over ranks throws.
   mutating func mttkrp(mode: Int, factors: [SharedMatrix<Double>]) throws -> Matrix<Double>
 }
 
 /// A dense tensor as a source: modes in two groups, two products of 2·|X|·R operations a sweep.
 public struct DenseSource: MTTKRPSource {
+  /// The tensor's.
   public let shape: [Int]
+  /// ‖X‖².
   public let squaredNorm: Double
+  /// The first modes and the last ones.
   public let modeGroups: [[Int]]
   private let tensor: DenseTensor
   private let middle: Int
   private var preparedGroup = 0
   private var partial: SharedMatrix<Double>?
 
+  /// Refers to a tensor.
   public init(_ tensor: DenseTensor) {
     self.tensor = tensor
     shape = tensor.shape
@@ -50,6 +57,7 @@ public struct DenseSource: MTTKRPSource {
     modeGroups = [Array(0..<middle), Array(middle..<tensor.modeCount)]
   }
 
+  /// Contracts the tensor with the factors of the other group.
   public mutating func prepare(group: Int, factors: [SharedMatrix<Double>]) {
     let rank = factors[0].rowCount
     let rowCount = shape[..<middle].reduce(1, *)
@@ -70,6 +78,7 @@ public struct DenseSource: MTTKRPSource {
     preparedGroup = group
   }
 
+  /// Contracts what is left with the factors of this one.
   public mutating func mttkrp(mode: Int, factors: [SharedMatrix<Double>]) -> Matrix<Double> {
     let modes = modeGroups[preparedGroup]
     guard let partial, let kept = modes.firstIndex(of: mode) else {

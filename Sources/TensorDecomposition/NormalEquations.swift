@@ -37,7 +37,8 @@ struct NormalEquations {
 
   /// −∇f, where block n of the gradient is (∗_{m≠n} Gₘ)·Uₙ − Mₙ.
   func negativeGradient(_ products: [SharedMatrix<Double>?]) -> Matrix<Double> {
-    let result = Matrix<Double>(repeating: 0, rows: factors[0].rowCount, columns: ranges.last?.upperBound ?? 0)
+    let result = Matrix<Double>(
+      repeating: 0, rows: factors[0].rowCount, columns: ranges.last?.upperBound ?? 0)
     for (mode, range) in ranges.enumerated() {
       let target = result.view.columns(range)
       products[mode].map { copyAll($0.matrix, into: target) }

@@ -89,6 +89,7 @@ struct OrthogonalIteration {
 ///   - core: Ordered by energy in each mode.
 ///   - needed: The energy the part must have.
 ///   - lengths: Lengths of basis vectors; nil for modes that must stay whole.
+/// - Returns: One rank a mode; the whole core if no part has enough.
 func leadingRanks(of core: DenseTensor, needed: Double, lengths: [Int?]) -> [Int] {
   let shape = core.shape
   var sums = core.elements.map { $0 * $0 }

@@ -26,7 +26,9 @@ public enum TensorError: Error, CustomStringConvertible, Equatable, Sendable {
     }
   }
 
-  private func listed(_ indices: [Int]) -> String { "[" + indices.map(String.init).joined(separator: ", ") + "]" }
+  private func listed(_ indices: [Int]) -> String {
+    "[" + indices.map(String.init).joined(separator: ", ") + "]"
+  }
 }
 
 /// A shape as in `128 × 128 × 32`.

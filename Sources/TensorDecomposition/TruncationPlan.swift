@@ -64,10 +64,8 @@ struct TruncationPlan {
     }
   }
 
-  /// The energy that the core must hold; nil where ranks were given.
-  func neededEnergy(of energy: Double) -> Double? {
-    tolerance.map { energy * (1 - $0 * $0) }
-  }
+  /// ε²·‖X‖², the energy that may be lost; nil where ranks were given.
+  func allowedLoss(of energy: Double) -> Double? { tolerance.map { $0 * $0 * energy } }
 
   /// Decides the rank of a mode from the energies of its directions, descending.
   ///
@@ -101,4 +99,13 @@ func sequentiallyTruncated(
     partial = partial.modeProduct(mode, basis.matrix)
   }
   return bases
+}
+
+/// The bases of a truncated HOSVD at the plan's ranks: each mode is looked at by itself.
+func truncated(_ tensor: DenseTensor, plan: TruncationPlan) throws -> [SharedMatrix<Double>?] {
+  try tensor.shape.indices.map { mode in
+    guard plan.isCompressed[mode] else { return nil }
+    let eigen = try SymmetricEigen(lowerTriangle: tensor.gramMatrix(ofMode: mode), wantsVectors: true)
+    return SharedMatrix(eigen.vectors.firstRows(plan.ranks[mode]))
+  }
 }

@@ -4,7 +4,8 @@ public import LinearAlgebra
 ///
 /// 1. A sequentially truncated HOSVD (Vannieuwenhoven, Vandebril and Meerbergen 2012) gives ranks and a start.
 /// 2. HOOI (De Lathauwer, De Moor and Vandewalle 2000) improves one basis after the other until the captured
-///    energy stands still; it never loses any.
+///    energy stands still; it never loses any. At given ranks a second run starts from the HOSVD that is not
+///    sequential, and the better one counts: on noise they end 1e-3 apart, either way round.
 /// 3. For a tolerance, ranks that the improved bases no longer need are given up, and 2 is repeated.
 /// 4. The bases are turned so that the slices of the core are orthogonal to each other and ordered by energy in
 ///    every mode, and signs are fixed: the largest entry of every basis vector is positive.
@@ -26,6 +27,7 @@ public struct TuckerDecomposition: Sendable {
     /// Sweeps after which it stops anyway.
     public var sweepLimit = 2000
 
+    /// The defaults.
     public init() {}
   }
 
@@ -37,7 +39,9 @@ public struct TuckerDecomposition: Sendable {
     public let lostEnergy: Double
     /// ‖X − X̂‖², summed over the differences.
     public let residual: Double
-    /// The energy captured by the ST-HOSVD and after each sweep of HOOI, at the ranks in force then.
+    /// The energy that the ST-HOSVD captured.
+    public let initialEnergy: Double
+    /// The energy captured by the start and after each sweep of HOOI, at the ranks in force then.
     public let capturedEnergies: [Double]
     /// The ranks that the ST-HOSVD chose.
     public let initialRanks: [Int]
@@ -54,6 +58,7 @@ public struct TuckerDecomposition: Sendable {
   public let core: DenseTensor
   /// One a mode: orthonormal vectors as rows, rank × length; nil where a mode is left whole.
   public let bases: [SharedMatrix<Double>?]
+  /// Errors, energies and what was changed.
   public let report: Report
 
   /// Decomposes a tensor of finite entries.
@@ -64,7 +69,7 @@ public struct TuckerDecomposition: Sendable {
     let plan = try TruncationPlan(truncation, shape: tensor.shape)
     let compressed = try Self(of: tensor, plan, options)
     let report = compressed.report
-    if let needed = plan.neededEnergy(of: report.squaredNorm), report.residual > report.squaredNorm - needed {
+    if let allowed = plan.allowedLoss(of: report.squaredNorm), report.residual > allowed {
       // Energies cannot tell tails below 1e-16 of the whole; whole modes meet any tolerance.
       let whole = TruncationPlan(
         wholeModesOf: tensor.shape,
@@ -80,13 +85,21 @@ public struct TuckerDecomposition: Sendable {
     var plan = plan
     let start = try sequentiallyTruncated(tensor, plan: &plan, energy: energy)
     var iteration = OrthogonalIteration(tensor: tensor, bases: start)
-    var captured = [iteration.core.squaredNorm]
+    let initialEnergy = iteration.core.squaredNorm
+    var captured = [initialEnergy]
     var isConverged = try iteration.run(options, captured: &captured)
-    if let needed = plan.neededEnergy(of: energy) {
-      while let fewer = try iteration.smallerRanks(needed: needed) {
+    if let allowed = plan.allowedLoss(of: energy) {
+      while let fewer = try iteration.smallerRanks(needed: energy - allowed) {
         iteration.keepLeading(fewer)
         captured.append(iteration.core.squaredNorm)
         isConverged = try iteration.run(options, captured: &captured)
+      }
+    } else {
+      var other = OrthogonalIteration(tensor: tensor, bases: try truncated(tensor, plan: plan))
+      var energies = [other.core.squaredNorm]
+      let otherIsConverged = try other.run(options, captured: &energies)
+      if other.core.squaredNorm > iteration.core.squaredNorm {
+        (iteration, captured, isConverged) = (other, energies, otherIsConverged)
       }
     }
     try iteration.orderCore()
@@ -95,7 +108,8 @@ public struct TuckerDecomposition: Sendable {
     bases = iteration.bases
     report = Report(
       squaredNorm: energy, lostEnergy: max(0, energy - core.squaredNorm),
-      residual: tensor.squaredDistance(to: Self.expanded(core, bases)), capturedEnergies: captured,
+      residual: tensor.squaredDistance(to: Self.expanded(core, bases)), initialEnergy: initialEnergy,
+      capturedEnergies: captured,
       initialRanks: plan.ranks, isConverged: isConverged, notes: plan.notes)
   }
 

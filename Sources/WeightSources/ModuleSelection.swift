@@ -110,6 +110,20 @@ public struct ModuleSelection: Sendable {
   }
 }
 
+extension ModuleSelection {
+  /// The modules that any of some selections from one pair of models takes; what is left out is left out by all.
+  public init(unionOf selections: [ModuleSelection]) {
+    var taken: Set<String> = []
+    modules = selections.flatMap(\.modules).filter { taken.insert($0.name).inserted }.sorted {
+      $0.name < $1.name
+    }
+    // A tied head is decomposed from the tensor of an embedding that may itself be left out.
+    var listed = Set(modules.filter { $0.name == modulePath(ofTensor: $0.pair.name) }.map(\.pair.name))
+    leftOut = selections.flatMap(\.leftOut).filter { listed.insert($0.pair.name).inserted }
+      .sorted { $0.pair.name < $1.pair.name }
+  }
+}
+
 /// A matrix of the model, before the filters.
 private struct Candidate {
   let name: String

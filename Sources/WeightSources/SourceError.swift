@@ -14,6 +14,8 @@ public enum SourceError: Error, CustomStringConvertible, Equatable, Sendable {
   case shapesDiffer(tensor: String, base: [Int], tuned: [Int], isVocabulary: Bool)
   /// An entry is a NaN or an infinity.
   case notFinite(file: String, tensor: String, index: [Int], value: String)
+  /// Another rank of those that share a module could not read its part.
+  case unreadableShare(module: String)
   /// A regular expression selects nothing.
   case patternMatchesNothing(option: String, pattern: String, candidateCount: Int, example: String)
   /// A regular expression does not parse.
@@ -55,6 +57,8 @@ public enum SourceError: Error, CustomStringConvertible, Equatable, Sendable {
           : "leave it out with --exclude, or give the base model that was fine-tuned")
     case .notFinite(let file, let tensor, let index, let value):
       "\(file): tensor '\(tensor)' is \(value) at \(index); a checkpoint with such weights cannot be decomposed"
+    case .unreadableShare(let module):
+      "module '\(module)' could not be read by one of the ranks that share it; 'unbraid plan' says where it is damaged"
     case .patternMatchesNothing(let option, let pattern, let count, let example):
       "\(option) '\(pattern)' matches none of the \(count) modules (such as '\(example)')"
     case .malformedPattern(let option, let pattern, let reason):

@@ -1,5 +1,11 @@
 import Foundation
 
+/// The program that was built beside this one.
+var builtProgram: String {
+  URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    .deletingLastPathComponent().appending(path: "unbraid").path
+}
+
 /// Another program, run to its end with a given number of threads.
 enum ChildProcess {
   /// What a program printed on standard output, and how long it took.

@@ -111,13 +111,13 @@ struct ExtractBenchmark: ParsableCommand {
   /// The models out of memory, but not the programs and libraries.
   private func prepareCold(_ files: [String]) throws {
     try PageCache.drop(files)
-    _ = try ChildProcess.run(launcherWords(ranks: 1) + [program, "--version"])
+    _ = try ChildProcess.run(launcherWords(ranks: 1) + [builtProgram, "--version"])
   }
 
   private func extract(ranks: Int) throws -> (seconds: Double, report: JobReport) {
     let folder = temporaryFolder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    var words = launcherWords(ranks: ranks) + [program, "extract", base, tuned, "-o", folder]
+    var words = launcherWords(ranks: ranks) + [builtProgram, "extract", base, tuned, "-o", folder]
     words += ["--rank", String(rank)] + passed
     if head { words.append("--head") }
     if embeddings { words.append("--embeddings") }
@@ -134,12 +134,6 @@ struct ExtractBenchmark: ParsableCommand {
 
   private func launcherWords(ranks: Int) -> [String] {
     launcher.split(separator: " ").map(String.init) + ["-n", String(ranks)]
-  }
-
-  /// The program that was built beside this one.
-  private var program: String {
-    URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-      .deletingLastPathComponent().appending(path: "unbraid").path
   }
 
   private func temporaryFolder() -> String {

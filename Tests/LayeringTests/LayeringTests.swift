@@ -23,12 +23,16 @@ import Testing
       "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
       "WeightSources", "Adapters",
     ],
+    "Sweeps": [
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Yams",
+    ],
     "unbraid": [
-      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "ArgumentParser",
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Sweeps",
+      "ArgumentParser",
     ],
     "unbraid-bench": [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
-      "WeightSources", "Scheduling", "ArgumentParser",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition", "JointDecomposition",
+      "Checkpoints", "WeightSources", "Scheduling", "ArgumentParser",
     ],
   ]
 

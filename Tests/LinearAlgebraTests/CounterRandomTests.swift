@@ -31,4 +31,21 @@ import Testing
     stream.fillUniform(next.view, block: 1)
     #expect(next.elements != Array(values.prefix(8)))
   }
+
+  @Test("nearly normal numbers have the moments of normal ones, and differ by block")
+  func normal() {
+    let stream = CounterRandom(seed: 1, name: "a")
+    let values = Matrix<Double>(normal: stream, rows: 100, columns: 999).elements
+    let count = Double(values.count)
+    let moments = (1...4).map { power in
+      values.reduce(0.0) { sum, value in sum + (0..<power).reduce(1.0) { product, _ in product * value } }
+        / count
+    }
+    // Five standard deviations of the means; a sum of eight uniform numbers has fourth moment 3 − 6/40.
+    #expect(abs(moments[0]) < 5 / count.squareRoot() && abs(moments[1] - 1) < 5 * (2 / count).squareRoot())
+    #expect(abs(moments[2]) < 5 * (15 / count).squareRoot())
+    #expect(abs(moments[3] - 2.85) < 5 * (96 / count).squareRoot())
+    let other = Matrix<Double>(normal: stream, rows: 1, columns: 8, block: 1)
+    #expect(other.elements != Array(values.prefix(8)))
+  }
 }

@@ -43,6 +43,46 @@ extension UnbraidSuite {
       try workspace.expectRefusal("{out}: is a file; give a folder to be made with -o")
     }
 
+    @Test("a bare name, even of one letter, is a folder where the program was started")
+    func bareName() throws {
+      let workspace = try Workspace()
+      for name in ["o", "o1"] {
+        let result = try ProcessRunner.run(
+          BuiltProduct.path(of: "unbraid"), ["extract", "base", "tuned", "-o", name, "--rank", "2"],
+          workingFolder: workspace.folder.path)
+        #expect(result.status == 0)
+        #expect(try AdapterFolder(workspace.folder.file(name)).adapted.count == 4)
+      }
+    }
+
+    @Test("names that could not be given at the end are refused before the work")
+    func unusable() throws {
+      let workspace = try Workspace()
+      _ = try workspace.folder.makeFolder("elsewhere")
+      try FileManager.default.createSymbolicLink(
+        atPath: workspace.outputPath, withDestinationPath: workspace.folder.file("elsewhere"))
+      try workspace.expectRefusal(
+        "{out}: is a symbolic link; give the name of a folder to be made with -o")
+      for name in [".", "..", "/"] {
+        let result = try Workspace.run(["extract", workspace.basePath, workspace.tunedPath, "-o", name])
+        #expect(result.status == 65)
+        #expect(
+          result.sentences == [
+            "unbraid: \(name): is no name of its own; give the name of a folder to be made with -o"
+          ])
+      }
+    }
+
+    @Test("nor is a mount point", .enabled(if: TemporaryMount.isPermitted, "needs mount(8)"))
+    func mountPoint() throws {
+      let workspace = try Workspace()
+      let mount = try TemporaryMount(options: "size=1M", in: workspace.folder)
+      let result = try Workspace.run(["extract", workspace.basePath, workspace.tunedPath, "-o", mount.path])
+      #expect(result.status == 65)
+      #expect(
+        try #require(result.sentences.first).contains("is a mounted file system, which cannot be renamed"))
+    }
+
     @Test("a slash at the end changes nothing, and what a killed job left is replaced")
     func leftovers() throws {
       let workspace = try Workspace()

@@ -89,6 +89,22 @@ extension UnbraidSuite {
         try workspace.adapter(["--rank", "8", "--method", "exact"], ranks: 2).report.carriedOverCount > 0)
     }
 
+    @Test("a restart that cannot run as it was started, or finds no model, costs nothing that was finished")
+    func unfitRestart() throws {
+      let workspace = try Workspace(Self.pair())
+      try killEarly(workspace, ranks: nil)
+      #expect(try workspace.extract(Self.options + ["--memory-per-rank", "1M"]).status == 64)
+      let (tuned, away) = (workspace.tunedPath, workspace.folder.file("away"))
+      try FileManager.default.moveItem(atPath: tuned, toPath: away)
+      #expect(try workspace.extract(Self.options).status == 65)
+      try FileManager.default.moveItem(atPath: away, toPath: tuned)
+      // Slashes that say nothing make no other job.
+      let result = try Workspace.run(
+        ["extract", workspace.basePath + "/", tuned + "//", "-o", workspace.outputPath] + Self.options)
+      #expect(result.status == 0)
+      #expect(try AdapterFolder(workspace.outputPath).report.carriedOverCount > 0)
+    }
+
     @Test("other options or a changed model are refused, with what differs, and harm nothing")
     func otherJob() throws {
       let workspace = try Workspace(Self.pair())

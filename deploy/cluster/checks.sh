@@ -17,6 +17,8 @@ start_check() {
   export UNBRAID_HOSTS=$work/hosts
   trap 'exit 130' INT TERM HUP
   trap end_check EXIT
+  set -E
+  trap 'echo "  FAILED  the check itself, at line $LINENO: $BASH_COMMAND" >&2' ERR
 }
 
 end_check() {

@@ -72,8 +72,10 @@ hold() {
     </dev/null >/dev/null 2>"$state/$host/errors" &
   local process=$! waited=0
   until [ -e "$state/$host/stands" ]; do
-    kill -0 "$process" 2>/dev/null && [ $((waited += 1)) -lt 1000 ] ||
+    if ! kill -0 "$process" 2>/dev/null || [ $((waited += 1)) -gt 1000 ]; then
+      kill -KILL "$process" 2>/dev/null || true
       fail "host $host did not start: $(<"$state/$host/errors")"
+    fi
     sleep 0.01
   done
   echo "$process" >"$state/$host/keepers"

@@ -2,8 +2,8 @@
 #
 # A check is given its nodes and has them alone. Those that wait for SLURM's clock have two parts, start_ and check_.
 
-declare -A stopped_job stopped_since
-hanging=
+declare -A stopped_job stopped_since killed_job killed_since
+attendants=()
 
 prepare_inputs() {
   export UNBRAID=$products/unbraid
@@ -18,9 +18,9 @@ prepare_inputs() {
   head -c 1000 "$work/pair/base/model.safetensors" >"$work/damaged/model.safetensors"
 }
 
-# The process that stops ranks goes first: it holds on to what is about to end.
+# Attendants go first: they hold on to hosts that are about to end.
 end_slurm_check() {
-  [ -z "$hanging" ] || kill "$hanging" 2>/dev/null || true
+  [ ${#attendants[@]} -eq 0 ] || kill "${attendants[@]}" 2>/dev/null || true
   end_check
 }
 
@@ -55,6 +55,15 @@ await() {
   done
 }
 
+# Waits until a job has finished a tensor that it can carry on from.
+await_journal() {
+  local until=$((SECONDS + 60))
+  until compgen -G "$1.partial/journal/*.safetensors" >/dev/null; do
+    [ $SECONDS -lt $until ] || return 1
+    sleep 0.2
+  done
+}
+
 starts() { grep -c ': start ' "$1" || true; }
 
 # Ends the check with what a job printed.
@@ -67,6 +76,12 @@ job_failed() {
 require_adapter() {
   [ "$(ending "$2" 120)" = COMPLETED ] || job_failed "$1" "job $2 is $(state "$2") and not COMPLETED"
   same_adapter "$3" "$4" || job_failed "$1" "job $2 made another adapter than one undisturbed rank"
+}
+
+# require_carried_over LOG ADAPTER: the last start found so many (count) tensors finished, and not none.
+require_carried_over() {
+  count=$(sed -n 's/^ *"carriedOverCount" *: *\([0-9]*\),*$/\1/p' "$2/report.json")
+  [ "${count:-0}" -gt 0 ] || job_failed "$1" "the last start did everything anew"
 }
 
 # On two nodes, as fast as this machine is.
@@ -130,6 +145,42 @@ check_array() {
   passed "stopped tasks of an array are queued again alone, as often as allowed, $(since "$array_since") s"
 }
 
+# Two groups of experiments as two tasks of an array, beside each other on one node.
+check_sweep() {
+  local since log=$work/sweep.log folder job index adapter count=0
+  if ! "$UNBRAID" --help | grep -q '^ *sweep '; then
+    echo "  skipped sweep.sbatch: this unbraid has no command sweep"
+    return
+  fi
+  since=$(seconds)
+  for folder in alone array; do
+    mkdir "$work/$folder"
+    cat >"$work/$folder/plan.yaml" <<PLAN
+output: sweep
+pairs:
+  - {name: pair, base: ${pair[0]}, tuned: ${pair[1]}}
+ranks: [8, 16]
+tolerances: [1e-2, 1e-3]
+PLAN
+  done
+  "$UNBRAID" sweep "$work/alone/plan.yaml" >"$work/log" 2>&1 || failed "a sweep on one rank alone ended with $?"
+  job=$(submit node8 "$work/sweep-%a.log" --nodes=1 --time=10 --array=0-1 --cpus-per-task=1 \
+    "$slurm/sweep.sbatch" "$work/array/plan.yaml")
+  for index in 0 1; do
+    [ "$(ending "${job}_$index" 120)" = COMPLETED ] ||
+      job_failed "$work/sweep-$index.log" "task $index of the sweep is $(state "${job}_$index") and not COMPLETED"
+  done
+  cat "$work"/sweep-?.log >"$log"
+  for adapter in "$work"/alone/sweep/*/adapter_config.json; do
+    adapter=$(basename "$(dirname "$adapter")")
+    same_adapter "$work/alone/sweep/$adapter" "$work/array/sweep/$adapter" ||
+      job_failed "$log" "the array made another $adapter than one rank alone"
+    count=$((count + 1))
+  done
+  [ "$count" -eq 4 ] || job_failed "$log" "the sweep of 4 experiments made $count adapters"
+  passed "a sweep as an array: the $count adapters of one rank, $(since "$since") s"
+}
+
 # With a program in unbraid's place that makes nothing: launchers end with 0 as well when they have lost their ranks.
 check_no_output() {
   local since log=$work/no-output.log job
@@ -143,17 +194,21 @@ check_no_output() {
 
 # A node loses its power for as long as the job runs on without it.
 check_lost_node() {
-  local launcher=$1 log=$work/lost-$1.log since job
+  local launcher=$1 log=$work/lost-$1.log since job count
   since=$(seconds)
+  slow_down node7,node8
   job=$(UNBRAID_LAUNCHER=$launcher submit node7,node8 "$log" --nodes=2 --time=10 \
     "$slurm/extract.sbatch" "${long[@]}" -o "$work/lost-$launcher")
-  await "$log" "tensors, " 60 || job_failed "$log" "the job does not start"
+  await_journal "$work/lost-$launcher" || job_failed "$log" "no tensor was finished"
   hosts off node8
+  speed_up node7
   await "$log" "the command ended with\|DUE TO NODE FAILURE" 120 || job_failed "$log" "nobody noticed the loss"
   "$slurm/cluster.sh" boot node8
   require_adapter "$log" "$job" "$work/long" "$work/lost-$launcher"
   [ "$(starts "$log")" -gt 1 ] || job_failed "$log" "the job was not started again"
-  passed "a node lost under $launcher: queued again, the adapter of one rank, $(since "$since") s"
+  require_carried_over "$log" "$work/lost-$launcher"
+  passed "a node lost under $launcher: queued again, carried on from $count tensors, the adapter of one rank," \
+    "$(since "$since") s"
 }
 
 # A tenth of a core for each of these nodes: a job would take three quarters of a minute.
@@ -168,62 +223,62 @@ start_stopped() {
   stopped_since[$launcher]=$(seconds)
   stopped_job[$launcher]=$(UNBRAID_LAUNCHER=$launcher submit "$2" "$log" --nodes=2 --time=1 --signal=B:USR1@50 \
     "$slurm/extract.sbatch" "${long[@]}" -o "$work/stopped-$launcher")
+  # What is left goes quickly.
+  { await "$log" "the command ended with" 90 && speed_up "$2"; } &
+  attendants+=($!)
 }
 
 check_stopped() {
-  local launcher=$1 log=$work/stopped-$1.log
+  local launcher=$1 log=$work/stopped-$1.log count
   await "$log" "the command ended with" 90 || job_failed "$log" "SLURM announced no time limit"
-  speed_up "$2"
-  grep -q "asking all ranks to stop" "$log" && grep -q "the command ended with \(75\|138\)" "$log" ||
+  grep -q "asking all ranks to stop" "$log" && grep -q "the command ended with 75" "$log" ||
     job_failed "$log" "the job did not stop when it was asked to"
   require_adapter "$log" "${stopped_job[$launcher]}" "$work/long" "$work/stopped-$launcher"
-  passed "short of time, $launcher: stopped, queued again by itself, the adapter of one rank" \
-    "after $(starts "$log") starts, $(since "${stopped_since[$launcher]}") s"
+  require_carried_over "$log" "$work/stopped-$launcher"
+  passed "short of time, $launcher: stopped, queued again by itself, carried on from $count tensors," \
+    "the adapter of one rank after $(starts "$log") starts, $(since "${stopped_since[$launcher]}") s"
 }
 
-# Ranks that answer to no signal, as in a system call that does not return: only SIGKILL ends them.
+# Lets the ranks on some nodes answer to no signal, as in a system call that does not return: only SIGKILL ends them.
 #
 # SLURM wakes a stopped process before it asks it to end, so they are stopped over and over.
 hang() {
-  local host process processes
-  while :; do
-    processes=()
-    for host in ${1//,/ }; do
-      for process in $(hosts processes "$host"); do
-        [ ! "/proc/$process/exe" -ef "$UNBRAID" ] || processes+=("$process")
-      done
+  local host process processes=() remaining=yes
+  for host in ${1//,/ }; do
+    for process in $(hosts processes "$host"); do
+      [ ! "/proc/$process/exe" -ef "$UNBRAID" ] || processes+=("$process")
     done
-    for ((round = 0; round < 200; round++)); do
-      kill -STOP "${processes[@]}" 2>/dev/null || true
-      sleep 0.005
+  done
+  while [ -n "$remaining" ]; do
+    remaining=
+    for process in "${processes[@]}"; do
+      ! kill -STOP "$process" 2>/dev/null || remaining=yes
     done
+    sleep 0.005
   done
 }
 
 start_killed() {
-  local log=$work/killed.log
-  slow_down "$1"
-  killed_since=$(seconds)
-  killed_job=$(submit "$1" "$log" --nodes=2 --time=1 --signal=B:USR1@1 \
-    "$slurm/extract.sbatch" "${long[@]}" -o "$work/killed")
+  local launcher=$1 log=$work/killed-$1.log
+  slow_down "$2"
+  killed_since[$launcher]=$(seconds)
+  killed_job[$launcher]=$(UNBRAID_LAUNCHER=$launcher submit "$2" "$log" --nodes=2 --time=1 --signal=B:USR1@1 \
+    "$slurm/extract.sbatch" "${long[@]}" -o "$work/killed-$launcher")
   {
-    await "$log" ": start 1" 60
-    sleep 12
-    hang "$1"
+    await_journal "$work/killed-$launcher"
+    hang "$2"
+    speed_up "$2"
   } &
-  hanging=$!
+  attendants+=($!)
 }
 
 check_killed() {
-  local log=$work/killed.log
+  local launcher=$1 log=$work/killed-$1.log job=${killed_job[$1]} count
   await "$log" "the time limit ends the job" 150 || job_failed "$log" "its time limit did not end the job"
-  await "$log" "start 2" 60 || job_failed "$log" "the job was not started again"
-  kill "$hanging"
-  hanging=
-  speed_up "$1"
-  require_adapter "$log" "$killed_job" "$work/long" "$work/killed"
-  grep -q "JobId=$killed_job .*TIMEOUT" "$UNBRAID_HOSTS/slurm/log/jobs" ||
-    job_failed "$UNBRAID_HOSTS/slurm/log/jobs" "SLURM recorded no time-out of job $killed_job"
-  passed "killed at the time limit: queued again by itself, the adapter of one rank" \
-    "after $(starts "$log") starts, $(since "$killed_since") s"
+  require_adapter "$log" "$job" "$work/long" "$work/killed-$launcher"
+  grep -q "JobId=$job .*TIMEOUT" "$UNBRAID_HOSTS/slurm/log/jobs" ||
+    job_failed "$UNBRAID_HOSTS/slurm/log/jobs" "SLURM recorded no time-out of job $job"
+  require_carried_over "$log" "$work/killed-$launcher"
+  passed "killed at the time limit, $launcher: queued again by itself, carried on from $count tensors," \
+    "the adapter of one rank after $(starts "$log") starts, $(since "${killed_since[$launcher]}") s"
 }

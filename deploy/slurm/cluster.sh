@@ -30,7 +30,7 @@ possible() {
   local program
   "$hosts" possible || return 1
   for program in munged slurmctld slurmd sbatch; do
-    command -v "$program" >/dev/null || { echo "$program is not installed"; return 1; }
+    command -v "$program" >/dev/null || { echo "$program is not installed (deploy/apt-packages-slurm.txt)"; return 1; }
   done
   if dpkg-query -W -f '${Status}' slurm-wlm-emulator 2>/dev/null | grep -q ' installed'; then
     echo "the package slurm-wlm-emulator is installed and replaces SLURM's daemons by some that start no nodes; remove it"

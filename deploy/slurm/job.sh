@@ -10,10 +10,10 @@
 #
 # What happens when the command ends, by its exit code:
 #
-#   75                  it was stopped, with all finished work safe: the job is queued again
-#   9 137 138 143 205   a process or a node was lost: likewise; what had been finished is not done again
-#   0, but no output    likewise: launchers have been seen to end so after they lost a node or started no rank
-#   any other           0, a wrong command line (64), wrong models (65), a full disk (74)...: the job ends with it
+#   75                       it was stopped, with all finished work safe: the job is queued again
+#   9 137 138 139 143 205    a process or a node was lost: likewise; what had been finished is not done again
+#   0, but there is no -o    likewise: launchers have been seen to end so after they lost a node or started no rank
+#   any other                0, a wrong command line (64), wrong models (65), a full disk (74)...: the job ends with it
 #
 # At the time limit SLURM sends SIGUSR1 as early as --signal says, and unbraid stops with 75. Should it be deaf, the
 # limit itself ends it, and the job is queued again while SLURM clears up. A cancelled job stays cancelled.
@@ -27,19 +27,19 @@ refuse() {
 
 # Runs `unbraid COMMAND ARGUMENTS...` on all tasks of the allocation, and ends the batch script.
 run_unbraid() {
+  trap stop_early USR1
+  trap at_the_limit TERM
   find_program
   choose_launcher
   take_fresh_step
   say "start $((restarts + 1)) of at most $((restarts_allowed + 1)): ${launch[*]} on $SLURM_JOB_NODELIST"
-  trap stop_early USR1
-  trap at_the_limit TERM
   "${launch[@]}" "$program" "$1" --threads "$threads" "${@:2}" </dev/null &
   launched=$!
   await_launched
   say "the command ended with $status"
   [ "$status" -ne 0 ] || require_output "$@"
   case "$status" in
-  75 | 9 | 137 | 138 | 143 | 205) requeue ;;
+  75 | 9 | 137 | 138 | 139 | 143 | 205) requeue ;;
   esac
   exit "$status"
 }
@@ -54,13 +54,16 @@ find_program() {
 }
 
 # The ranks of a node are bound side by side, each to as many cores as --cpus-per-task gave it.
+#
+# A rank that dies before MPI stands would leave the others waiting: srun ends them 30 s later. (It could at once, by
+# --kill-on-bad-exit, but then returns their code rather than that of the rank that had something to say.)
 choose_launcher() {
   local kind=${UNBRAID_LAUNCHER:-} binding
   if [ -z "$kind" ]; then
     if srun --mpi=list 2>&1 | grep -qw pmix; then kind=srun; else kind=mpirun; fi
   fi
   case "$kind" in
-  srun) launch=(srun --mpi=pmix) binding="--cpus-per-task=$threads" ;;
+  srun) launch=(srun --mpi=pmix --wait=30) binding="--cpus-per-task=$threads" ;;
   mpirun) launch=(mpirun --tune "$here/../openmpi.conf") binding="--map-by slot:PE=$threads" ;;
   *) refuse "UNBRAID_LAUNCHER is $kind; it can be srun or mpirun" ;;
   esac
@@ -111,7 +114,12 @@ await_launched() {
 stop_early() {
   interrupted=yes
   say "SLURM announces the time limit; asking all ranks to stop"
-  kill -USR1 "$launched" 2>/dev/null || true
+  if [ -n "$launched" ]; then
+    kill -USR1 "$launched" 2>/dev/null || true
+  else
+    requeue
+    exit 75
+  fi
 }
 
 # On SIGTERM, which comes with the limit itself, but also when the job is cancelled, preempted or requeued.
@@ -154,6 +162,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 threads=${SLURM_CPUS_PER_TASK:-1}
 restarts=${SLURM_RESTART_COUNT:-0}
 restarts_allowed=${UNBRAID_RESTARTS:-20}
+launched=
 status=127
 interrupted=
 is_requeued=

@@ -8,7 +8,8 @@ package struct GeneralizedEigen: ~Copyable {
 
   package init(_ a: borrowing Matrix<Double>, _ b: borrowing Matrix<Double>) throws(LAPACKError) {
     let order = a.rowCount
-    precondition(a.columnCount == order && b.shape == a.shape, "a pencil has two square matrices of one order")
+    precondition(
+      a.columnCount == order && b.shape == a.shape, "a pencil has two square matrices of one order")
     var first = a.copy()
     var second = b.copy()
     var found = Matrix<Double>(uninitializedRows: order, columns: order)

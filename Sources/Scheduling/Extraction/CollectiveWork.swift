@@ -74,7 +74,9 @@ struct CollectiveWork {
       factors = try LoRAFactors(
         svd, layout: module.layout, factorType: plan.layout.factorType, module: plan.modules[index].name
       ) { left, right in
-        try world.allReduce([slab.residual(minus: left, times: right, isWide: units.isWide)], .sum)[0]
+        try world.allReduce(
+          slab.residual(
+            minus: left, times: right, isWide: units.isWide, projects: plan.certifiesSelections), .sum)
       }
     }
     times.reading += readSeconds
@@ -152,18 +154,26 @@ private final class Slab {
     energy = 0
   }
 
-  /// ‖Δ − L·R‖_F² of this part, for whole factors.
-  func residual(minus left: borrowing Matrix<Float>, times right: borrowing Matrix<Float>, isWide: Bool)
-    -> Double
-  {
-    guard !range.isEmpty else { return 0 }
+  /// ‖Δ − L·R‖_F² of this part, for whole factors; with `projects`, also its part of what is left of each triplet.
+  func residual(
+    minus left: borrowing Matrix<Float>, times right: borrowing Matrix<Float>, isWide: Bool, projects: Bool
+  ) -> [Double] {
+    guard !range.isEmpty else { return [Double](repeating: 0, count: projects ? 1 + right.rowCount : 1) }
     let part = Matrix<Float>(
       uninitializedRows: isWide ? right.rowCount : range.count,
       columns: isWide ? range.count : left.columnCount)
     part.view.copy(from: isWide ? right.view.columns(range) : left.view.rows(range))
     return isWide
-      ? residualSumOfSquares(of: matrix, minus: left, times: part)
-      : residualSumOfSquares(of: matrix, minus: part, times: right)
+      ? residual(minus: left, times: part, projects: projects)
+      : residual(minus: part, times: right, projects: projects)
+  }
+
+  private func residual(
+    minus left: borrowing Matrix<Float>, times right: borrowing Matrix<Float>, projects: Bool
+  ) -> [Double] {
+    guard projects else { return [residualSumOfSquares(of: matrix, minus: left, times: right)] }
+    let share = LongSideShare(rows: matrix.rowCount, columns: matrix.columnCount)
+    return residualProjections(ofPart: matrix.view, minus: left, times: right, share: share)
   }
 }
 

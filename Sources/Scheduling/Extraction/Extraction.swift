@@ -10,12 +10,23 @@ public struct Extraction {
   private let plan: ExtractionPlan
   private let resources: JobResources
   private let versionText: String
+  private let outlivesFailures: Bool
 
   /// An extraction of a plan; the version goes into the report.
-  public init(_ plan: ExtractionPlan, resources: JobResources, version: String) {
+  ///
+  /// - Parameters:
+  ///   - plan: The same on every rank.
+  ///   - resources: What the job may take.
+  ///   - version: The program's.
+  ///   - outlivesFailures: Whether the ranks go on after one of them failed, so that the job can do something else;
+  ///     else its failure ends them all. Methods over all ranks fail together in any case.
+  public init(
+    _ plan: ExtractionPlan, resources: JobResources, version: String, outlivesFailures: Bool = false
+  ) {
     self.plan = plan
     self.resources = resources
     versionText = version
+    self.outlivesFailures = outlivesFailures
   }
 
   /// Collective: decomposes every module and writes the adapter on rank 0.
@@ -29,34 +40,30 @@ public struct Extraction {
   ///   - onProgress: Called on rank 0 after each unit.
   /// - Returns: On rank 0 the report; elsewhere nil.
   /// - Throws: On rank 0 the first error of any rank; the folder is then not published. Finished units stay in
-  ///   its journal unless the input is at fault.
+  ///   its journal unless the weights are at fault.
   public func run(
     on world: borrowing Communicator, into folder: OutputFolder?, notify: (String) -> Void,
     onProgress: (ProgressState) -> Void
   ) throws -> ExtractionReport? {
     let start = secondsNow()
     guard world.rank == 0, let folder else {
-      _ = try runUnits(on: world, finished: sharedUnits(nil, on: world)) { _, _ in }
+      _ = try fill(nil, on: world, notify: notify, onProgress: onProgress)
       return nil
     }
     let journal = try Journal(folder: folder.journalPath, identity: plan.identity(version: versionText))
     do {
       announce(journal, folder, notify)
-      let finished = try sharedUnits(journal.carriedOver, on: world)
-      var progress = ProgressState(plan)
-      for unit in finished { progress.finish(unit: unit, of: plan) }
-      let ranks = try runUnits(on: world, finished: finished) { unit, bytes in
-        try journal.append(unit, bytes)
-        progress.finish(unit: unit, of: plan)
+      let finished = journal.carriedOver
+      let ranks = try fill(journal, on: world, notify: notify) { progress in
+        try folder.checkLock()
         onProgress(progress)
       }
-      try journal.flush()
-      try plan.checkInputs()
       let records = try emit(journal, into: folder)
       let report = ExtractionReport(
         plan, version: versionText, records: records, carriedOver: finished, ranks: ranks,
         seconds: secondsNow() - start)
       try writeDurably(report.encoded(), to: folder.contentsPath + "/report.json")
+      try folder.checkLock()
       try folder.publish()
       journal.close()
       return report
@@ -67,8 +74,42 @@ public struct Extraction {
     }
   }
 
+  /// Collective: does every unit that a journal does not have yet, and leaves its result there, durable.
+  ///
+  /// - Parameters:
+  ///   - journal: Rank 0's; nil on the others.
+  ///   - world: All ranks of the job.
+  ///   - notify: Called on rank 0 with sentences for a person.
+  ///   - onProgress: Called on rank 0 after each unit; an error it throws ends the job.
+  /// - Returns: On rank 0 the statistics of every rank.
+  /// - Throws: On rank 0 the first error of any rank, or that a model was changed meanwhile.
+  package func fill(
+    _ journal: Journal?, on world: borrowing Communicator, notify: (String) -> Void,
+    onProgress: (ProgressState) throws -> Void
+  ) throws -> [RankStatistics] {
+    try plan.checkInputsOnAllHosts(world, notify: notify)
+    let finished = try sharedUnits(journal?.carriedOver, on: world)
+    guard let journal else { return try runUnits(on: world, finished: finished) { _, _ in } }
+    var progress = ProgressState(plan)
+    for unit in finished { progress.finish(unit: unit, of: plan) }
+    var failure: JobFailure?
+    let ranks = try runUnits(on: world, finished: finished) { unit, bytes in
+      if let failed = try ExtractionResult.failure(in: bytes) {
+        failure = failure ?? failed
+      } else {
+        try journal.append(unit, bytes)
+      }
+      progress.finish(unit: unit, of: plan)
+      try onProgress(progress)
+    }
+    try journal.flush()
+    if let failure { throw failure }
+    try plan.checkInputs()
+    return ranks
+  }
+
   private func announce(_ journal: Journal, _ folder: OutputFolder, _ notify: (String) -> Void) {
-    for damage in journal.damages { notify("note: \(damage)") }
+    for notice in journal.notices { notify("note: \(notice)") }
     guard !journal.carriedOver.isEmpty else { return }
     if let abandonment = folder.abandonment { notify("note: \(abandonment)") }
     notify("carrying on: \(journal.carriedOver.count) of \(plan.units.count) tensors were finished before")
@@ -78,7 +119,7 @@ public struct Extraction {
   private func keepOrDiscard(
     _ journal: Journal, _ folder: OutputFolder, after error: any Error, _ notify: (String) -> Void
   ) {
-    guard journal.finishedCount > 0, ExitCode(for: error).keepsFinishedWork else { return folder.discard() }
+    guard journal.finishedCount > 0, !spoilsFinishedWork(error) else { return folder.discard() }
     notify(
       "\(journal.finishedCount) of \(plan.units.count) tensors are finished and kept in "
         + folder.partialPath)
@@ -110,7 +151,8 @@ public struct Extraction {
     if plan.request.method.isCollective {
       return try CollectiveWork(plan).run(on: world, finished: finished, collect: collect)
     }
-    let work = ExtractionWork(plan, mpiRank: world.rank, threadCount: resources.threadCount)
+    let work = ExtractionWork(
+      plan, mpiRank: world.rank, threadCount: resources.threadCount, outlivesFailures: outlivesFailures)
     let teams = try plan.teams(for: resources)
     let job = DistributedJob(
       work, units: plan.units.map(plan.jobUnit), teams: teams, finished: finished,

@@ -10,7 +10,18 @@ extension ExtractionPlan {
   /// - Returns: The identity, which the same command gives again as long as nobody changes the models.
   public func identity(version: String) -> JobIdentity {
     let paths = [("BASE", request.basePath), ("TUNED", request.tunedPath), ("--base-name", request.baseName)]
-    return JobIdentity(options: [("version", version)] + paths + optionRows, inputs: inputs)
+    return JobIdentity(
+      options: [("version", version)] + paths + optionRows, inputs: inputs, units: units.map(line),
+      circumstances: [("BLAS kernels", BLASLibrary.kernels)])
+  }
+
+  /// What a unit's number stands for.
+  private func line(_ unit: WorkUnit) -> String {
+    switch unit {
+    case .decompose(let index):
+      "decompose \(modules[index].name) \(costs[index].method.rawValue) \(layout.modules[index].largestRank)"
+    case .measure(let index): "measure \(leftOut[index].pair.name)"
+    }
   }
 
   /// The options as they were resolved, named as on the command line.
@@ -37,10 +48,10 @@ extension ExtractionPlan {
 
   /// Sees that no file of the models was changed since the plan was made.
   ///
-  /// - Throws: `OutputError.inputChanged` for the first one that was.
-  func checkInputs() throws(OutputError) {
-    if let changed = inputs.first(where: { !$0.isUnchanged }) {
-      throw OutputError.inputChanged(path: changed.path)
+  /// - Throws: `OutputError.inputChanged` for the first one that was, `CheckpointError` if one cannot look.
+  package func checkInputs() throws {
+    for input in inputs {
+      guard try input.isUnchanged() else { throw OutputError.inputChanged(path: input.path) }
     }
   }
 }

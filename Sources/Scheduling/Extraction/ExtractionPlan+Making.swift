@@ -1,6 +1,6 @@
 internal import Adapters
 internal import Checkpoints
-internal import WeightSources
+public import WeightSources
 
 extension ExtractionPlan {
   /// Reads the headers of both models and plans the extraction.
@@ -8,6 +8,25 @@ extension ExtractionPlan {
   /// - Throws: `CheckpointError`, `SourceError` or `AdapterError` for whatever is wrong with the models or does
   ///   not fit the request. Nothing has been written or computed by then.
   public init(_ request: ExtractionRequest) throws {
+    try self.init(
+      request, filters: [request.selection], ranks: [request.rank], certifiesSelections: false)
+  }
+
+  /// The plan of one decomposition that serves many extractions.
+  ///
+  /// It has the modules of any of the filters, each at the largest of the ranks. Everything else is as in the
+  /// request.
+  ///
+  /// - Parameters:
+  ///   - request: Whose own filter and rank do not count.
+  ///   - filters: Sets of modules.
+  ///   - ranks: Rules of ranks.
+  ///   - certifiesSelections: Whether to find out what every selection of a module's triplets would leave.
+  /// - Throws: As above.
+  public init(
+    _ request: ExtractionRequest, filters: [ModuleSelection.Options], ranks: [ExtractionRequest.RankRule],
+    certifiesSelections: Bool = true
+  ) throws {
     let base = try Checkpoint.open(request.basePath)
     let tuned = try Checkpoint.open(request.tunedPath)
     let configuration =
@@ -15,22 +34,25 @@ extension ExtractionPlan {
       ?? ModelConfiguration.read(modelPath: request.basePath)
     let pairing = try Pairing(base: base, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes)
     let selection = try ModuleSelection(
-      pairing, tuned: tuned, isHeadTied: configuration?.tiesWordEmbeddings ?? false,
-      options: request.selection)
+      unionOf: filters.map {
+        try ModuleSelection(
+          pairing, tuned: tuned, isHeadTied: configuration?.tiesWordEmbeddings ?? false, options: $0)
+      })
+    let largestRank = { (shape: [Int]) in ranks.map { $0.rank(forShape: shape) }.max() ?? 1 }
     let naming = PEFTNaming(configuration: configuration, tensorNames: tuned.sortedNames)
 
     self.request = request
     modules = selection.modules
     leftOut = selection.leftOut
     layout = try AdapterLayout(
-      modules: selection.modules.map { layoutModule($0, request, naming) },
+      modules: selection.modules.map { layoutModule($0, rank: largestRank($0.pair.shape), naming) },
       savable: request.savesNorms ? savableTensors(pairing, naming) : [],
       factorType: request.factorType ?? naturalFactorType(selection.modules),
       writesBias: request.savesBias)
     costs = selection.modules.map { module in
       ModuleCost(
         rows: module.pair.shape[0], columns: module.pair.shape[1],
-        rank: request.rank.rank(forShape: module.pair.shape), method: request.method,
+        rank: largestRank(module.pair.shape), method: request.method,
         byteCount: module.pair.byteCount)
     }
     taskType = Adapters.taskType(ofArchitecture: configuration?.architectures.first)
@@ -46,16 +68,17 @@ extension ExtractionPlan {
     notes = planNotes(pairing, selection, request, isHeadTied: configuration?.tiesWordEmbeddings ?? false)
     inputs = try base.inputFiles() + tuned.inputFiles()
     units = orderedUnits(selection.modules, costs, leftOut: selection.leftOut)
+    self.certifiesSelections = certifiesSelections
   }
 }
 
 private func layoutModule(
-  _ module: ModuleSelection.SelectedModule, _ request: ExtractionRequest, _ naming: PEFTNaming
+  _ module: ModuleSelection.SelectedModule, rank: Int, _ naming: PEFTNaming
 ) -> AdapterLayout.Module {
   AdapterLayout.Module(
     path: naming.path(of: module.name, role: module.role), role: module.role,
     layout: naming.layout(of: module.name, role: module.role), rowCount: module.pair.shape[0],
-    columnCount: module.pair.shape[1], largestRank: request.rank.rank(forShape: module.pair.shape))
+    columnCount: module.pair.shape[1], largestRank: rank)
 }
 
 private func naturalFactorType(_ modules: [ModuleSelection.SelectedModule]) -> FactorType {

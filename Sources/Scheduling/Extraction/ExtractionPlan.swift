@@ -20,7 +20,7 @@ public struct ExtractionPlan: Sendable, Codable {
   /// The pairs that are not decomposed.
   public let leftOut: [ModuleSelection.LeftOut]
   /// What else a person should know: tensors on one side only, grown vocabularies, clamped ranks.
-  public let notes: [String]
+  public internal(set) var notes: [String]
   /// What the model is used for, as PEFT calls it.
   public let taskType: String?
   /// Whether linear layers are stored transposed.
@@ -33,6 +33,8 @@ public struct ExtractionPlan: Sendable, Codable {
   public let inputs: [InputFile]
   /// The work, in the order in which it is given out: the dearest first.
   public let units: [WorkUnit]
+  /// Whether each module's factors come with what every selection of their triplets would leave.
+  public let certifiesSelections: Bool
 
   /// One thing that one rank does.
   public enum WorkUnit: Sendable, Codable, Hashable {
@@ -92,6 +94,13 @@ public struct ExtractionPlan: Sendable, Codable {
 }
 
 extension ExtractionPlan {
+  /// The same plan with one more thing to know about it.
+  package func noting(_ sentence: String) -> ExtractionPlan {
+    var plan = self
+    plan.notes.append(sentence)
+    return plan
+  }
+
   /// The plan as rank 0 sends it.
   public func encoded() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
 

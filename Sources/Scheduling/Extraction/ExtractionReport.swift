@@ -29,7 +29,7 @@ public struct ExtractionReport: Sendable, Codable {
   /// How each rank spent this run.
   public let ranks: [RankStatistics]
 
-  init(
+  package init(
     _ plan: ExtractionPlan, version: String, records: AdapterEmission.Records, carriedOver: Set<Int>,
     ranks: [RankStatistics], seconds: Double
   ) {

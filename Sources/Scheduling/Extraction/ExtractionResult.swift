@@ -15,10 +15,32 @@ package enum ExtractionResult {
     var measure: DifferenceMeasure?
     var factorRank = 0
     var byteCountOfA = 0
+    var byteCountOfB = 0
     var residualEnergy = 0.0
   }
 
-  /// A length, a JSON header of that length, then the bytes of A and B.
+  private static func factors(_ header: Header, _ payload: ArraySlice<UInt8>) -> LoRAFactors {
+    let afterA = payload.dropFirst(header.byteCountOfA)
+    let certificate = afterA.dropFirst(header.byteCountOfB)
+    return LoRAFactors(
+      a: Array(payload.prefix(header.byteCountOfA)), b: Array(afterA.prefix(header.byteCountOfB)),
+      rank: header.factorRank, residualEnergy: header.residualEnergy,
+      certificate: certificate.isEmpty
+        ? nil : SelectionCertificate(decoding: certificate, count: header.factorRank))
+  }
+
+  /// What a unit's failure hands in instead: a length of zero and the failure.
+  static func encoded(failure: JobFailure) throws -> [UInt8] {
+    UnitNumber.encode(0) + Array(try JSONEncoder().encode(failure))
+  }
+
+  /// The failure that these bytes are, if they are no result.
+  static func failure(in bytes: [UInt8]) throws -> JobFailure? {
+    guard UnitNumber.decode(bytes) == 0 else { return nil }
+    return try JSONDecoder().decode(JobFailure.self, from: Data(bytes.dropFirst(UnitNumber.byteCount)))
+  }
+
+  /// A length, a JSON header of that length, then the bytes of A, of B and of their certificate, if there is one.
   package func encoded() throws -> [UInt8] {
     var header = Header()
     var factors: LoRAFactors?
@@ -31,6 +53,7 @@ package enum ExtractionResult {
     if let factors {
       header.factorRank = factors.rank
       header.byteCountOfA = factors.a.count
+      header.byteCountOfB = factors.b.count
       header.residualEnergy = factors.residualEnergy
     }
     let json = try JSONEncoder().encode(header)
@@ -40,6 +63,7 @@ package enum ExtractionResult {
     if let factors {
       bytes += factors.a
       bytes += factors.b
+      bytes += factors.certificate?.encoded ?? []
     }
     return bytes
   }
@@ -53,13 +77,7 @@ package enum ExtractionResult {
       return
     }
     guard let record = header.record else { preconditionFailure("a result has a record or a measure") }
-    let payload = bytes[(8 + headerLength)...]
     self = .decomposed(
-      record,
-      header.factorRank == 0
-        ? nil
-        : LoRAFactors(
-          a: Array(payload.prefix(header.byteCountOfA)), b: Array(payload.dropFirst(header.byteCountOfA)),
-          rank: header.factorRank, residualEnergy: header.residualEnergy))
+      record, header.factorRank == 0 ? nil : Self.factors(header, bytes[(8 + headerLength)...]))
   }
 }

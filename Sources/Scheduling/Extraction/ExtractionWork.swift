@@ -10,6 +10,7 @@ public struct ExtractionWork: UnitWork {
   private let plan: ExtractionPlan
   private let mpiRank: Int
   private let threadCount: Int
+  private let outlivesFailures: Bool
   private let reader = SoleReader()
 
   /// The reading thread alone uses it.
@@ -22,25 +23,43 @@ public struct ExtractionWork: UnitWork {
     // Handed from one thread to the other through a lock, and never used by both.
     fileprivate var delta: Delta?
     fileprivate var measure: DifferenceMeasure?
+    fileprivate let failure: (any Error)?
     fileprivate let readSeconds: Double
 
-    fileprivate init(delta: consuming Delta?, measure: DifferenceMeasure?, readSeconds: Double) {
+    fileprivate init(
+      delta: consuming Delta?, measure: DifferenceMeasure?, failure: (any Error)? = nil, readSeconds: Double
+    ) {
       self.delta = delta
       self.measure = measure
+      self.failure = failure
       self.readSeconds = readSeconds
     }
   }
 
   /// The work of one rank, whose products may take some threads.
-  public init(_ plan: ExtractionPlan, mpiRank: Int, threadCount: Int) {
+  ///
+  /// - Parameters:
+  ///   - plan: The same on every rank.
+  ///   - mpiRank: This rank, for the records.
+  ///   - threadCount: Threads for its products.
+  ///   - outlivesFailures: Whether a unit's failure is its result instead of the end of the job.
+  public init(_ plan: ExtractionPlan, mpiRank: Int, threadCount: Int, outlivesFailures: Bool = false) {
     self.plan = plan
     self.mpiRank = mpiRank
     self.threadCount = threadCount
+    self.outlivesFailures = outlivesFailures
   }
 
   /// Reads the difference of a unit's pair, or this rank's share of it.
   public func load(_ unit: Int, group: RankGroup) throws -> Loaded {
     let start = secondsNow()
+    do { return try read(unit, group, since: start) } catch {
+      guard outlivesFailures else { throw error }
+      return Loaded(delta: nil, measure: nil, failure: error, readSeconds: secondsNow() - start)
+    }
+  }
+
+  private func read(_ unit: Int, _ group: RankGroup, since start: Double) throws -> Loaded {
     switch plan.units[unit] {
     case .decompose(let index):
       let delta = try reader.deltas.readDelta(
@@ -54,17 +73,37 @@ public struct ExtractionWork: UnitWork {
 
   /// Decomposes it, or passes a measurement on.
   public func compute(_ unit: Int, _ loaded: Loaded, group: RankGroup) throws -> [UInt8] {
+    do {
+      let result = try result(unit, loaded, group)
+      return group.isLeader ? try result.encoded() : []
+    } catch {
+      guard outlivesFailures else { throw error }
+      return try ExtractionResult.encoded(failure: JobFailure(error, mpiRank: mpiRank))
+    }
+  }
+
+  private func result(_ unit: Int, _ loaded: Loaded, _ group: RankGroup) throws -> ExtractionResult {
     switch plan.units[unit] {
     case .decompose(let index):
+      let share = share(ofModule: index, group)
+      try agree(on: loaded.failure, share, module: plan.modules[index].name)
       guard let delta = loaded.delta.take() else {
         preconditionFailure("a module was read without its delta")
       }
-      let result = try decompose(index, delta, share(ofModule: index, group), readSeconds: loaded.readSeconds)
-      return group.isLeader ? try result.encoded() : []
+      return try decompose(index, delta, share, readSeconds: loaded.readSeconds)
     case .measure:
+      if let failure = loaded.failure { throw failure }
       guard let measure = loaded.measure else { preconditionFailure("a tensor was read but not measured") }
-      return try ExtractionResult.measured(measure).encoded()
+      return .measured(measure)
     }
+  }
+
+  /// Sees that all members of a group have read their shares: otherwise none of them may begin.
+  private func agree(on failure: (any Error)?, _ share: LongSideShare, module: String) throws {
+    guard outlivesFailures else { return }
+    let failures = share.sum(ofUnits: share.localUnits.map { _ in failure == nil ? 0 : 1 })
+    if let failure { throw failure }
+    if failures > 0 { throw SourceError.unreadableShare(module: module) }
   }
 
   private func share(ofModule index: Int, _ group: RankGroup) -> LongSideShare {
@@ -83,7 +122,7 @@ public struct ExtractionWork: UnitWork {
     if svd.rank > 0 {
       factors = try LoRAFactors(
         svd, of: delta.matrix, layout: plan.layout.modules[index].layout, factorType: plan.layout.factorType,
-        module: plan.modules[index].name, share: share)
+        module: plan.modules[index].name, share: share, certifiesSelections: plan.certifiesSelections)
     }
     let record = ModuleRecord(
       module: plan.modules[index], requestedRank: plan.layout.modules[index].largestRank, report: svd.report,

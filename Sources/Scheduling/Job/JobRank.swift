@@ -43,7 +43,7 @@ struct JobRank<Work: UnitWork>: ~Copyable {
     let outcomes = pipeline.takeOutcomes()
     for case .finished(let unit, _, _) in outcomes {
       teamUnits.remove(unit)
-      supply.finish()
+      supply.finish(unit)
     }
     if !outcomes.isEmpty { wasIdle = false }
     return outcomes

@@ -34,6 +34,25 @@ package struct NodeLists: Sendable {
     package let isStolen: Bool
   }
 
+  /// What a rank has taken and not finished.
+  package struct HeldWork: Sendable {
+    package var count = 0
+    package var cost = 0.0
+
+    package init(count: Int = 0, cost: Double = 0) {
+      self.count = count
+      self.cost = cost
+    }
+
+    /// What must be left for each rank of the node if a rank that has something takes a unit more.
+    ///
+    /// A second is read meanwhile; a third only bridges the time in which nobody looks, and would wait behind
+    /// whatever is in work.
+    func leastLeft(afterTaking cost: Double) -> Double {
+      count == 1 ? cost : 2 * (self.cost + cost)
+    }
+  }
+
   /// The cost of all units that nobody has taken.
   package var remainingCost: Double {
     units.indices.reduce(0) { $0 + remainingCost(of: $1, words[$1]) }
@@ -43,9 +62,9 @@ package struct NodeLists: Sendable {
   ///
   /// - Parameters:
   ///   - member: The rank's place in the node; nil for a rank of another node.
-  ///   - isIdle: Whether the rank has nothing to do; others get nothing that would be missed at the end.
+  ///   - held: What the rank has already; one that has something gets nothing that would be missed at the end.
   /// - Returns: Nil if there is nothing for this rank.
-  package func take(by member: Int?, isIdle: Bool) -> Taken? {
+  package func take(by member: Int?, held: HeldWork) -> Taken? {
     while true {
       let seen = units.indices.map { words[$0] }
       let remaining = units.indices.map { remainingCost(of: $0, seen[$0]) }
@@ -54,9 +73,11 @@ package struct NodeLists: Sendable {
       let range = untaken(of: list, seen[list])
       let index = isOwn ? range.lowerBound : range.upperBound - 1
       let cost = costs[units[list][index]]
-      // Plenty is as much for everyone, after this one.
-      let isPlenty = remaining.reduce(0, +) - cost >= cost * Double(units.count)
-      guard isIdle || isPlenty else { return nil }
+      // A rank that has nothing gets a unit whatever is left, which rounding may make less than nothing.
+      if held.count > 0 {
+        let left = remaining.reduce(0, +) - cost
+        guard left >= held.leastLeft(afterTaking: cost) * Double(units.count) else { return nil }
+      }
       let taken = isOwn ? seen[list] + 1 : seen[list] + 1 << 32
       if words.replace(list, seen[list], with: taken) {
         return Taken(unit: units[list][index], isStolen: !isOwn)
@@ -67,16 +88,18 @@ package struct NodeLists: Sendable {
   /// Takes units for a rank of another node, which has a long way: several if they are small.
   ///
   /// - Parameters:
-  ///   - isIdle: Whether that rank has nothing to do.
+  ///   - held: What that rank has already.
   ///   - rankCount: The ranks of the job: each ask gets at most half an even share of what is left.
-  package func give(isIdle: Bool, rankCount: Int) -> [Int] {
+  /// - Returns: None if there is nothing for that rank.
+  package func give(held: HeldWork, rankCount: Int) -> [Int] {
     let limit = remainingCost / Double(2 * rankCount)
     var given: [Int] = []
     var sum = 0.0
-    while given.count < Self.largestGift, let taken = take(by: nil, isIdle: isIdle && given.isEmpty) {
+    var held = held
+    while given.count < Self.largestGift, sum <= limit, let taken = take(by: nil, held: held) {
       given.append(taken.unit)
       sum += costs[taken.unit]
-      if sum >= limit { break }
+      held.count = max(1, held.count)
     }
     return given
   }

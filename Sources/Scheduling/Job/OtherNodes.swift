@@ -22,6 +22,7 @@ struct OtherNodes {
   /// The rank to ask now, if there is any; it must then be asked.
   ///
   /// - Parameter isIdle: Whether this rank has nothing to do.
+  /// - Returns: Nil while an answer is on its way, and when no node has anything for this rank.
   mutating func next(isIdle: Bool) -> Int? {
     guard asked == nil else { return nil }
     if isIdle { refused = [] }

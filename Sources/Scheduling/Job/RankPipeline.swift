@@ -115,18 +115,12 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
   }
 
   private func computeUnits() {
-    while let (next, value) = nextToCompute() {
-      let start = secondsNow()
+    var last: Outcome?
+    var seconds = 0.0
+    while let (next, value, start) = nextToCompute(after: last, seconds) {
       // The value dies with this call: its slot must be free memory when the count says so.
-      let outcome = computed(next, value)
-      lock.withChange {
-        times.computing += secondsNow() - start
-        times.unitCount += 1
-        inMemoryCount -= 1
-        computing = nil
-        outcomes.append(outcome)
-      }
-      if case .failed = outcome { return }
+      last = computed(next, value)
+      seconds = secondsNow() - start
     }
   }
 
@@ -152,16 +146,31 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
     return nil
   }
 
-  private func nextToCompute() -> (Assignment, Work.Loaded)? {
+  /// Hands in an outcome and takes what comes next, under one lock.
+  ///
+  /// Whoever wakes up for the outcome wants the lock: a second time this thread might have to wait for its turn, and
+  /// on a full machine for a core.
+  ///
+  /// - Returns: The unit, and when there was one: from then on it is the processor that is waited for.
+  private func nextToCompute(after last: Outcome?, _ seconds: Double)
+    -> (assignment: Assignment, value: Work.Loaded, start: Double)?
+  {
     lock.lock()
     defer { lock.unlock() }
-    let start = secondsNow()
+    if let last {
+      times.computing += seconds
+      times.unitCount += 1
+      inMemoryCount -= 1
+      computing = nil
+      outcomes.append(last)
+      lock.broadcast()
+      if case .failed = last { return nil }
+    }
     while !isClosed && halt == nil {
       if !loaded.isEmpty {
-        times.waiting += secondsNow() - start
         let next = loaded.removeFirst()
         computing = next.assignment
-        return next
+        return (next.assignment, next.value, secondsNow())
       }
       lock.wait()
     }
@@ -173,8 +182,6 @@ final class RankPipeline<Work: UnitWork>: @unchecked Sendable {
 struct PipelineTimes: Sendable {
   var reading = 0.0
   var computing = 0.0
-  /// The computing thread had nothing to compute: before its first unit and between units.
-  var waiting = 0.0
   var unitCount = 0
 }
 

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import MPI
+package import MPI
 internal import Synchronization
 
 /// The signals that ask a job to stop: SIGTERM, SIGUSR1, and SIGINT where no launcher forwards it.
@@ -31,7 +31,7 @@ public enum StopSignals {
   /// Whether an urgent signal ends the process by itself, as long as its main thread has no time to look.
   ///
   /// Results that were handed in are on disk; nothing else is worth the wait.
-  static func exitAtOnce(_ isWanted: Bool) { exitsAtOnce.store(isWanted, ordering: .relaxed) }
+  package static func exitAtOnce(_ isWanted: Bool) { exitsAtOnce.store(isWanted, ordering: .relaxed) }
 
   /// Signals that leave time to finish, so far.
   static var softSignalCount: Int { softCount.load(ordering: .relaxed) }
@@ -53,32 +53,35 @@ public enum StopSignals {
 }
 
 /// What a signal asks for.
-struct StopRequest: Equatable {
+package struct StopRequest: Equatable {
   /// The signal.
   var signal: Int32
   /// Whether units in work are dropped instead of finished.
   var isUrgent: Bool
 
   /// The request as it travels.
-  var encoded: [UInt8] { [UInt8(truncatingIfNeeded: signal), isUrgent ? 1 : 0] }
+  package var encoded: [UInt8] { [UInt8(truncatingIfNeeded: signal), isUrgent ? 1 : 0] }
 
   init(signal: Int32, isUrgent: Bool) {
     self.signal = signal
     self.isUrgent = isUrgent
   }
 
-  init(decoding bytes: [UInt8]) { self.init(signal: Int32(bytes[0]), isUrgent: bytes[1] == 1) }
+  package init(decoding bytes: [UInt8]) { self.init(signal: Int32(bytes[0]), isUrgent: bytes[1] == 1) }
 }
 
 /// Makes requests of one process's signals.
-struct StopListener {
+package struct StopListener {
   /// A launcher and a batch system may both deliver one signal: within this time it is the same.
   private static let sameSignalSeconds = 1.0
 
   private var first: (count: Int, seconds: Double)?
 
+  /// A listener that has heard nothing.
+  package init() {}
+
   /// What the signals so far ask for.
-  mutating func request() -> StopRequest? {
+  package mutating func request() -> StopRequest? {
     if let signal = StopSignals.urgent { return StopRequest(signal: signal, isUrgent: true) }
     let count = StopSignals.softSignalCount
     guard count > 0 else { return nil }
@@ -95,7 +98,7 @@ extension StopListener {
   /// Collective: ends the job on every rank if a signal on any of them asks for it.
   ///
   /// - Throws: `JobStopped`, on all ranks or on none.
-  mutating func stopAll(on world: borrowing Communicator) throws {
+  package mutating func stopAll(on world: borrowing Communicator) throws {
     let own = request().map { Double($0.signal) } ?? 0
     let signal = try world.allReduce([own], .max)[0]
     if signal > 0 { throw JobStopped(StopRequest(signal: Int32(signal), isUrgent: false)) }
@@ -107,7 +110,7 @@ public struct JobStopped: Error, Sendable, CustomStringConvertible {
   /// The signal's name.
   public let signalName: String
 
-  init(_ request: StopRequest) {
+  package init(_ request: StopRequest) {
     signalName =
       switch request.signal {
       case SIGUSR1: "SIGUSR1"

@@ -3,7 +3,7 @@ internal import MPI
 /// Where one rank's units come from: its teams, its own list, its node's other lists, other nodes.
 ///
 /// A rank holds one unit in work, one being read and one to come, as long as what is left after them would give
-/// every rank of the node as much; at the end nobody holds what others could begin with.
+/// the other ranks enough; at the end nobody holds what others could begin with.
 struct WorkSupply {
   /// Units that a rank may hold while there are plenty.
   private static let window = 3
@@ -15,12 +15,13 @@ struct WorkSupply {
   private let rank: Int
   private let rankCount: Int
   private let member: Int
+  private let units: [JobUnit]
   private let lists: NodeLists
   private var teams: [Team]
   private var others: OtherNodes
   /// Units of other nodes that this rank will do.
   private var given: [Int] = []
-  private var heldCount = 0
+  private var held = NodeLists.HeldWork()
 
   /// The supply of a rank; `isWorking` is false for one that only coordinates.
   init(
@@ -28,6 +29,7 @@ struct WorkSupply {
   ) {
     let node = places.nodes[places.nodeOfRank[rank]]
     self.rank = rank
+    self.units = units
     rankCount = places.nodeOfRank.count
     self.isWorking = isWorking
     member = node.firstIndex(of: rank) ?? 0
@@ -38,23 +40,24 @@ struct WorkSupply {
 
   /// What the rank should begin with or hold ahead, if anything.
   mutating func next() -> Team? {
-    guard isWorking, heldCount < Self.window, let team = nextTeam() ?? nextUnit().map(alone) else {
+    guard isWorking, held.count < Self.window, let team = nextTeam() ?? nextUnit().map(alone) else {
       return nil
     }
-    heldCount += 1
+    held.count += 1
+    held.cost += units[team.unit].cost
     return team
   }
 
   /// The rank to ask for work now, if any.
   mutating func rankToAsk() -> Int? {
-    guard isWorking, heldCount < Self.window, teams.isEmpty, given.isEmpty, lists.remainingCost == 0 else {
+    guard isWorking, held.count < 2, teams.isEmpty, given.isEmpty, lists.remainingCost == 0 else {
       return nil
     }
     return others.next(isIdle: isIdle)
   }
 
   /// Whether the rank has nothing to do.
-  var isIdle: Bool { heldCount == 0 }
+  var isIdle: Bool { held.count == 0 }
 
   /// Whether an answer is on its way to this rank.
   var isAsking: Bool { others.isAsking }
@@ -68,14 +71,15 @@ struct WorkSupply {
 
   /// Answers a rank of another node.
   func answer(isIdle: Bool) -> StealAnswer {
-    let units = lists.give(isIdle: isIdle, rankCount: rankCount)
+    let units = lists.give(held: NodeLists.HeldWork(count: isIdle ? 0 : 1), rankCount: rankCount)
     return StealAnswer(units: units, remainingCost: lists.remainingCost)
   }
 
   /// Notes that a unit is done.
-  mutating func finish() {
-    precondition(heldCount > 0, "a rank finished a unit it does not hold")
-    heldCount -= 1
+  mutating func finish(_ unit: Int) {
+    precondition(held.count > 0, "a rank finished a unit it does not hold")
+    held.count -= 1
+    held.cost -= units[unit].cost
   }
 
   private func alone(_ unit: Int) -> Team { Team(unit: unit, ranks: rank..<rank + 1) }
@@ -84,7 +88,7 @@ struct WorkSupply {
 
   private mutating func nextUnit() -> Int? {
     if !given.isEmpty { return given.removeFirst() }
-    guard let taken = lists.take(by: member, isIdle: isIdle) else { return nil }
+    guard let taken = lists.take(by: member, held: held) else { return nil }
     if taken.isStolen { steals.insideNode += 1 }
     return taken.unit
   }

@@ -46,6 +46,7 @@ public struct JointJob {
       try journal.flush()
       try plan.checkInputs()
       let report = try write(journal, into: folder, statistics, since: start)
+      try folder.checkLock()
       try folder.publish()
       journal.close()
       return report
@@ -57,7 +58,7 @@ public struct JointJob {
   }
 
   private func announce(_ journal: Journal, _ folder: OutputFolder, _ notify: (String) -> Void) {
-    for damage in journal.damages { notify("note: \(damage)") }
+    for notice in journal.notices { notify("note: \(notice)") }
     guard !journal.carriedOver.isEmpty else { return }
     if let abandonment = folder.abandonment { notify("note: \(abandonment)") }
     let finished = journal.carriedOver.count { $0 < plan.groups.count }
@@ -68,7 +69,7 @@ public struct JointJob {
   private func keepOrDiscard(
     _ journal: Journal, _ folder: OutputFolder, after error: any Error, _ notify: (String) -> Void
   ) {
-    guard journal.finishedCount > 0, ExitCode(for: error).keepsFinishedWork else { return folder.discard() }
+    guard journal.finishedCount > 0, !spoilsFinishedWork(error) else { return folder.discard() }
     notify("what is finished is kept in \(folder.partialPath)")
   }
 

@@ -83,9 +83,11 @@ public struct JointPlan: Sendable, Codable {
   }
 
   /// Sees that no file of the models was changed since the plan was made.
-  func checkInputs() throws(OutputError) {
-    if let changed = inputs.first(where: { !$0.isUnchanged }) {
-      throw OutputError.inputChanged(path: changed.path)
+  ///
+  /// - Throws: `OutputError.inputChanged` for the first one that was, `CheckpointError` if one cannot look.
+  func checkInputs() throws {
+    for input in inputs {
+      guard try input.isUnchanged() else { throw OutputError.inputChanged(path: input.path) }
     }
   }
 

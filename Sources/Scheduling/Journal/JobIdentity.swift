@@ -4,9 +4,13 @@ internal import Foundation
 /// What a job does and on what: two jobs with the same identity write the same bytes.
 public struct JobIdentity: Sendable, Codable, Equatable {
   /// The options as they were resolved, named as on the command line, and the program's version.
-  public let options: [Option]
+  public private(set) var options: [Option]
   /// The files it reads, as they were when it was planned.
   public let inputs: [InputFile]
+  /// The units by number: what a journal's results belong to.
+  public let units: ContentHash
+  /// What may change the last bits only: the kernels of the BLAS, and ranks where their number matters.
+  public let circumstances: [Option]
 
   /// One option and its value.
   public struct Option: Sendable, Codable, Equatable {
@@ -16,10 +20,37 @@ public struct JobIdentity: Sendable, Codable, Equatable {
     public let value: String
   }
 
-  /// An identity of given parts.
-  public init(options: [(name: String, value: String)], inputs: [InputFile]) {
+  /// An identity of given parts; `units` has a line for each unit.
+  public init(
+    options: [(name: String, value: String)], inputs: [InputFile], units: [String] = [],
+    circumstances: [(name: String, value: String)] = []
+  ) {
     self.options = options.map { Option(name: $0.name, value: $0.value) }
     self.inputs = inputs
+    self.units = ContentHash(of: Array(units.joined(separator: "\n").utf8))
+    self.circumstances = circumstances.map { Option(name: $0.name, value: $0.value) }
+  }
+
+  /// What has changed since another job of the same identity that may change last bits; a sentence each.
+  public func changes(since other: JobIdentity) -> [String] {
+    circumstances.compactMap { now in
+      guard let then = other.circumstances.first(where: { $0.name == now.name }), then != now else {
+        return nil
+      }
+      return "\(now.name) \(now.value) now, \(then.value) then; the last bits may differ"
+    }
+  }
+
+  /// The same with one more option.
+  ///
+  /// - Parameters:
+  ///   - name: As on a command line.
+  ///   - value: As it would be typed.
+  /// - Returns: Another identity.
+  public func adding(option name: String, _ value: String) -> JobIdentity {
+    var identity = self
+    identity.options.append(Option(name: name, value: value))
+    return identity
   }
 
   /// What is different about another job, a sentence each; empty if nothing is.
@@ -27,7 +58,7 @@ public struct JobIdentity: Sendable, Codable, Equatable {
     var sentences: [String] = []
     for name in (options + other.options).map(\.name).uniqued() {
       let (here, there) = (values(name), other.values(name))
-      if here != there { sentences.append("\(name) \(there) there, \(here) here") }
+      if here != there { sentences.append("\(name) \(text(there)) there, \(text(here)) here") }
     }
     let others = Dictionary(grouping: other.inputs, by: \.path)
     for input in inputs {
@@ -41,14 +72,18 @@ public struct JobIdentity: Sendable, Codable, Equatable {
     for input in other.inputs where !paths.contains(input.path) {
       sentences.append("\(input.path) was read there, but not here")
     }
+    if sentences.isEmpty && units != other.units {
+      sentences.append("another build of unbraid planned it (units \(other.units) there, \(units) here)")
+    }
     return sentences
   }
 
   /// The values of an option that may be given several times.
-  private func values(_ name: String) -> String {
-    let values = options.filter { $0.name == name }.map(\.value)
-    return values.isEmpty ? "not given" : values.joined(separator: ", ")
-  }
+  private func values(_ name: String) -> [String] { options.filter { $0.name == name }.map(\.value) }
+}
+
+private func text(_ values: [String]) -> String {
+  values.isEmpty ? "not given" : values.joined(separator: ", ")
 }
 
 private func difference(_ before: InputFile, _ now: InputFile) -> String? {

@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Foundation
 
 /// The finished units of a job, kept in a folder so that the same job, started again, carries on.
@@ -10,14 +11,15 @@ public final class Journal: @unchecked Sendable {
 
   /// Units that earlier runs of the job had finished.
   public let carriedOver: Set<Int>
-  /// What was found damaged and is computed again, a sentence each.
-  public let damages: [String]
+  /// What a person should know about them, a sentence each: what is damaged and computed again, or may differ.
+  public let notices: [String]
   private let folder: String
 
   private let lock = NSCondition()
   private var segments: [Int: JournalSegment] = [:]
   private var pending: [(unit: Int, bytes: [UInt8])] = []
-  private var pendingBytes = 0
+  /// Bytes of what is pending and of what is being written.
+  private var waitingBytes = 0
   private var segmentCount: Int
   private var failure: (any Error)?
   private var isWriting = false
@@ -27,8 +29,8 @@ public final class Journal: @unchecked Sendable {
 
   /// How long results wait for others to be written with them; a crash loses no more than that.
   private static let gatheringTime = 0.1
-  /// Bytes that may wait; beyond that `append` waits for the device.
-  private static let largestPending = 512 << 20
+  /// Bytes that may wait.
+  private static let largestWaiting = 256 << 20
 
   /// Opens the journal of a job, empty or with what earlier runs left.
   ///
@@ -39,20 +41,13 @@ public final class Journal: @unchecked Sendable {
   ///   `CheckpointError` if it cannot be read or made.
   public init(folder: String, identity: JobIdentity) throws {
     self.folder = folder
-    let files = try openFolder(folder, identity: identity)
+    let (files, changes) = try openFolder(folder, identity: identity)
     segmentCount = files.compactMap(segmentNumber).max() ?? 0
-    var sentences: [String] = []
-    for file in files where segmentNumber(file) != nil {
-      let path = folder + "/" + file
-      do {
-        let segment = try JournalSegment(opening: path) { sentences.append($0) }
-        for unit in segment.results.keys { segments[unit] = segment }
-      } catch {
-        sentences.append("\(error); what it held is computed again")
-      }
-    }
-    damages = sentences
-    carriedOver = Set(segments.keys)
+    let (found, damages) = try readSegments(
+      files.filter { segmentNumber($0) != nil }.map { folder + "/" + $0 })
+    segments = found
+    notices = (found.isEmpty ? [] : changes) + damages
+    carriedOver = Set(found.keys)
     let thread = Thread { self.writeSegments() }
     thread.name = "journal"
     thread.start()
@@ -67,6 +62,9 @@ public final class Journal: @unchecked Sendable {
   /// How many units are durable now.
   public var finishedCount: Int { lock.withChange { segments.count } }
 
+  /// Whether so much waits for the device that no more should be appended for now.
+  public var isFull: Bool { lock.withChange { waitingBytes > Self.largestWaiting && failure == nil } }
+
   /// Takes a unit's result; it is durable a moment later.
   ///
   /// A unit that is given again, such as the state of something in work, has its latest result.
@@ -75,10 +73,9 @@ public final class Journal: @unchecked Sendable {
   public func append(_ unit: Int, _ bytes: [UInt8]) throws {
     lock.lock()
     defer { lock.unlock() }
-    while pendingBytes > Self.largestPending && failure == nil { lock.wait() }
     if let failure { throw failure }
     // Of a result that is not written yet, only the latest is worth it.
-    pendingBytes += bytes.count - pending.filter { $0.unit == unit }.reduce(0) { $0 + $1.bytes.count }
+    waitingBytes += bytes.count - pending.filter { $0.unit == unit }.reduce(0) { $0 + $1.bytes.count }
     pending.removeAll { $0.unit == unit }
     pending.append((unit, bytes))
     lock.broadcast()
@@ -99,9 +96,12 @@ public final class Journal: @unchecked Sendable {
 
   /// The result of a finished unit; nil if it is not finished.
   ///
-  /// - Throws: `CheckpointError` if its file cannot be read any more.
+  /// - Throws: `OutputError.failed` if its file cannot be read any more.
   public func read(_ unit: Int) throws -> [UInt8]? {
-    try lock.withChange { segments[unit] }?.read(unit)
+    guard let segment = lock.withChange({ segments[unit] }) else { return nil }
+    do { return try segment.read(unit) } catch {
+      throw OutputError.failed(path: segment.path, operation: "read back", reason: "\(error)")
+    }
   }
 
   private func writeSegments() {
@@ -115,7 +115,10 @@ public final class Journal: @unchecked Sendable {
         }
         lock.withChange { failure = error }
       }
-      lock.withChange { isWriting = false }
+      lock.withChange {
+        isWriting = false
+        waitingBytes -= results.reduce(0) { $0 + $1.bytes.count }
+      }
     }
   }
 
@@ -138,10 +141,9 @@ public final class Journal: @unchecked Sendable {
       lock.wait()
     }
     let deadline = Date(timeIntervalSinceNow: Self.gatheringTime)
-    while !isFlushing && !isClosed && pendingBytes < Self.largestPending / 8 && lock.wait(until: deadline) {}
+    while !isFlushing && !isClosed && waitingBytes < Self.largestWaiting / 4 && lock.wait(until: deadline) {}
     defer {
       pending.removeAll()
-      pendingBytes = 0
       lock.broadcast()
     }
     isWriting = true
@@ -156,31 +158,45 @@ private func segmentNumber(_ file: String) -> Int? {
   file.hasSuffix(segmentSuffix) ? Int(file.dropLast(segmentSuffix.count)) : nil
 }
 
-/// Makes the folder with the job's identity, or holds the identity against the one that is there; returns its
-/// files.
-private func openFolder(_ folder: String, identity: JobIdentity) throws -> [String] {
+/// Makes the folder with the job's identity, or holds the identity against the one that is there.
+///
+/// Finished work is never taken away here, except that of another job that had none.
+private func openFolder(_ folder: String, identity: JobIdentity) throws -> (
+  files: [String], changes: [String]
+) {
   _ = try makeFolders(folder)
   let path = folder + "/" + identityFile
-  guard let data = FileManager.default.contents(atPath: path),
-    let other = try? JSONDecoder().decode(JobIdentity.self, from: data)
-  else {
-    // Without an identity nobody knows what the rest is; it is written first and whole, so there is none.
-    try removeAll(folder)
-    _ = try makeFolders(folder)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try writeDurably(try encoder.encode(identity), to: path)
-    return []
+  let files = try namesInFolder(folder)
+  let workCount = files.filter { segmentNumber($0) != nil }.count
+  let data = FileManager.default.contents(atPath: path)
+  if let other = data.flatMap({ try? JSONDecoder().decode(JobIdentity.self, from: $0) }) {
+    let differences = identity.differences(to: other)
+    if differences.isEmpty { return (files.sorted(), identity.changes(since: other)) }
+    guard workCount == 0 else { throw OutputError.otherJob(path: folder, differences: differences) }
   }
-  let differences = identity.differences(to: other)
-  let files = (try? FileManager.default.contentsOfDirectory(atPath: folder).sorted()) ?? []
-  if !differences.isEmpty {
-    // A job that had finished nothing stands in nobody's way.
-    if !files.contains(where: { segmentNumber($0) != nil }) {
-      try removeAll(folder)
-      return try openFolder(folder, identity: identity)
+  guard workCount == 0 else { throw OutputError.unknownJob(path: path, fileCount: workCount) }
+  try removeAll(folder)
+  _ = try makeFolders(folder)
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  try writeDurably(try encoder.encode(identity), to: path)
+  return ([], [])
+}
+
+/// Opens segments, the oldest first; a unit that is there twice counts as in the newer one.
+private func readSegments(_ paths: [String]) throws -> (units: [Int: JournalSegment], damages: [String]) {
+  var units: [Int: JournalSegment] = [:]
+  var damagedUnits: [Int: String] = [:]
+  var sentences: [String] = []
+  for path in paths {
+    do {
+      let segment = try JournalSegment(opening: path) { damagedUnits[$0] = $1 }
+      for unit in segment.results.keys { units[unit] = segment }
+    } catch let error as CheckpointError where error.kind == .badInput {
+      sentences.append("\(error); what it held is computed again")
+      try removeAll(path)
     }
-    throw OutputError.otherJob(path: folder, differences: differences)
   }
-  return files
+  let damages = damagedUnits.filter { units[$0.key] == nil }.sorted { $0.key < $1.key }
+  return (units, sentences + damages.map(\.value))
 }

@@ -31,9 +31,9 @@ struct JournalSegment {
   ///
   /// - Parameters:
   ///   - path: The file.
-  ///   - damaged: Called for each unit that is left out, with the sentence that says why.
+  ///   - damaged: Called for each unit that is left out, with its number and the sentence that says why.
   /// - Throws: `CheckpointError` if nothing of the file can be trusted.
-  init(opening path: String, damaged: (String) -> Void) throws {
+  init(opening path: String, damaged: (Int, String) -> Void) throws {
     self.path = path
     let header = try SafetensorsHeader.read(path: path)
     for tensor in header.tensors {
@@ -43,6 +43,7 @@ struct JournalSegment {
         results[unit] = tensor
       } else {
         damaged(
+          unit,
           "\(path): \(tensor.name) has the hash \(found), written as "
             + "\(header.metadata[tensor.name] ?? "none"); it is computed again")
       }

@@ -1,25 +1,37 @@
-internal import Foundation
+internal import Checkpoints
+package import Foundation
 internal import Glibc
 
 /// Makes a folder and those above it; returns the ones that were made, deepest first.
-func makeFolders(_ path: String) throws -> [String] {
-  if mkdir(path, 0o777) == 0 { return [path] }
+package func makeFolders(_ path: String) throws -> [String] {
+  if mkdir(path, 0o777) == 0 {
+    // Its own entry, too, must survive a crash of the machine.
+    try syncFolder(parentFolder(of: path))
+    return [path]
+  }
   if errno == EEXIST { return [] }
-  let parent = (path as NSString).deletingLastPathComponent
-  guard errno == ENOENT, !parent.isEmpty, parent != path else { throw OutputError.system("create", path) }
+  let parent = parentFolder(of: path)
+  guard errno == ENOENT, parent != "." && parent != path else { throw OutputError.system("create", path) }
   let made = try makeFolders(parent)
-  guard mkdir(path, 0o777) == 0 else {
-    let error = OutputError.system("create", path)
+  do { return try makeFolders(path) + made } catch {
     for folder in made { rmdir(folder) }
     throw error
   }
-  return [path] + made
+}
+
+/// The names in a folder.
+func namesInFolder(_ path: String) throws -> [String] {
+  do { return try FileManager.default.contentsOfDirectory(atPath: path) } catch {
+    throw OutputError(error, operation: "list", path)
+  }
 }
 
 /// Removes a file or folder with all it holds; what is not there needs no removing.
-func removeAll(_ path: String) throws {
+package func removeAll(_ path: String) throws {
   guard access(path, F_OK) == 0 else { return }
-  do { try FileManager.default.removeItem(atPath: path) } catch { throw OutputError.system("remove", path) }
+  do { try FileManager.default.removeItem(atPath: path) } catch {
+    throw OutputError(error, operation: "remove", path)
+  }
 }
 
 /// Makes the entries of a folder durable: names survive a crash of the machine only then.
@@ -33,20 +45,30 @@ func syncFolder(_ path: String) throws {
 /// Writes a small file durably: it appears whole under its name, or not at all.
 ///
 /// - Throws: `OutputError.failed` with the operation that the system refused.
-func writeDurably(_ data: Data, to path: String) throws {
+package func writeDurably(_ data: Data, to path: String) throws {
   let temporary = path + ".tmp"
   do { try write(data, toNew: temporary) } catch {
     unlink(temporary)
     throw error
   }
-  guard rename(temporary, path) == 0 else { throw OutputError.system("rename", path) }
-  try syncFolder((path as NSString).deletingLastPathComponent)
+  guard rename(temporary, path) == 0 else {
+    let error = OutputError.system("rename", path)
+    unlink(temporary)
+    throw error
+  }
+  try syncFolder(parentFolder(of: path))
 }
 
 private func write(_ data: Data, toNew path: String) throws {
   let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
   guard descriptor >= 0 else { throw OutputError.system("create", path) }
   defer { close(descriptor) }
+  try write(data, to: descriptor, path)
+  guard fsync(descriptor) == 0 else { throw OutputError.system("fsync", path) }
+}
+
+/// Writes all bytes at the file's position; `path` is for the error.
+func write(_ data: Data, to descriptor: Int32, _ path: String) throws {
   let bytes = [UInt8](data)
   var done = 0
   while done < bytes.count {
@@ -56,5 +78,4 @@ private func write(_ data: Data, toNew path: String) throws {
     guard count > 0 else { throw OutputError.system("write", path) }
     done += count
   }
-  guard fsync(descriptor) == 0 else { throw OutputError.system("fsync", path) }
 }

@@ -3,15 +3,16 @@ internal import Glibc
 
 /// Keeps a folder for one job, also where several machines share it.
 ///
-/// The file `lock` in it is locked with flock(2), which Linux carries over NFS and which ends with the process
-/// that holds it: what a dead job left is no lock. Where the file system knows no locks (Lustre without `flock`,
-/// NFS with `nolock`) the owner counts on in the file instead, and an owner that stands still is gone.
+/// The file `lock` in it is locked with flock(2), which NFS carries to the server and which ends with the process that
+/// holds it. Some mounts have no locks (Lustre without `flock`), or locks that other machines do not see (NFS with
+/// `nolock` or `local_lock`). Therefore every owner also counts on in the file, and an owner on another machine that
+/// may be alive is watched: one that stands still is gone.
 package final class FolderLock: Sendable {
   /// Who filled the folder before and is gone without having finished; nil if nobody.
   package let abandonedBy: Owner?
   private let path: String
   private let descriptor: Int32
-  private let heart: Heart?
+  private let heart: Heart
 
   /// How long to wait for whom, in seconds.
   package struct Patience {
@@ -68,26 +69,28 @@ package final class FolderLock: Sendable {
       path, folder: folder, patience: usesSystemLock ? patience : nil)
     self.descriptor = descriptor
     let previous = Owner.read(path)
-    let owner = Owner()
     do {
-      if isLocked {
-        heart = nil
-        try write(owner, path, options: [])
-      } else {
-        heart = try Heart(path, owner: owner, previous: previous, folder: folder, patience: patience)
-      }
+      heart = try Heart(
+        LockFile(path: path, folder: folder, lockedDescriptor: isLocked ? descriptor : nil),
+        previous: previous,
+        patience: patience)
     } catch {
+      if isLocked { unlink(path) }
       close(descriptor)
       throw error
     }
     abandonedBy = previous
   }
 
+  /// Sees that nobody has taken the folder over, which can happen to a process that stood still for long.
+  ///
+  /// - Throws: `OutputError.inUse` with the new owner.
+  package func check() throws { try heart.check() }
+
   /// Gives the folder free.
   deinit {
-    heart?.stop()
     // Before the descriptor closes: whoever waits for the name finds it gone and makes a new file.
-    unlink(path)
+    heart.stop()
     close(descriptor)
   }
 }
@@ -127,53 +130,88 @@ private func isStillNamed(_ descriptor: Int32, _ path: String) -> Bool {
   return fstat(descriptor, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino
 }
 
-/// Into the same file, where a lock is on it; as a new one, atomically, where others read it meanwhile.
-private func write(_ owner: FolderLock.Owner, _ path: String, options: Data.WritingOptions) throws {
-  do { try JSONEncoder().encode(owner).write(to: URL(fileURLWithPath: path), options: options) } catch {
-    throw OutputError.system("write", path)
+/// The lock file, as its owner writes it.
+private struct LockFile: Sendable {
+  let path: String
+  let folder: String
+  /// Where the system's lock is on the file, which must then stay the same file.
+  let lockedDescriptor: Int32?
+
+  func write(_ owner: FolderLock.Owner) throws {
+    let data = try JSONEncoder().encode(owner)
+    guard let lockedDescriptor else {
+      do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
+        throw OutputError(error, operation: "write", path)
+      }
+      return
+    }
+    guard lseek(lockedDescriptor, 0, SEEK_SET) == 0 else { throw OutputError.system("write", path) }
+    try Scheduling.write(data, to: lockedDescriptor, path)
+    guard ftruncate(lockedDescriptor, off_t(data.count)) == 0 else { throw OutputError.system("write", path) }
+  }
+
+  func refusal(_ owner: FolderLock.Owner?) -> OutputError {
+    OutputError.inUse(path: folder, owner: owner?.description)
   }
 }
 
 /// The owner's sign of life in the lock file.
 private final class Heart: @unchecked Sendable {
-  // Sendable because `isStopped` is touched only under the lock and everything else is constant.
+  // Sendable because what changes is touched only under the lock.
 
+  private let file: LockFile
   private let lock = NSCondition()
+  private var owner = FolderLock.Owner()
+  private var usurper: FolderLock.Owner?
   private var isStopped = false
 
   /// Waits until the previous owner is surely gone, then begins to count.
   ///
-  /// Clocks of several machines are not compared: an owner lives if its count changes while one looks.
-  init(
-    _ path: String, owner: FolderLock.Owner, previous: FolderLock.Owner?, folder: String,
-    patience: FolderLock.Patience
-  ) throws {
-    if let previous {
+  /// Clocks of several machines are not compared: an owner lives if its count changes while one looks. The system's
+  /// lock says enough of an owner on this machine.
+  init(_ file: LockFile, previous: FolderLock.Owner?, patience: FolderLock.Patience) throws {
+    self.file = file
+    if let previous, file.lockedDescriptor == nil || previous.host != owner.host {
       Thread.sleep(forTimeInterval: patience.beat * Double(patience.missedBeats))
-      let now = FolderLock.Owner.read(path)
-      guard now == previous else { throw OutputError.inUse(path: folder, owner: now?.description) }
+      let now = FolderLock.Owner.read(file.path)
+      guard now == previous else { throw file.refusal(now) }
     }
-    try write(owner, path, options: .atomic)
-    // Two jobs that began at once have both written by now; the later one has it.
-    Thread.sleep(forTimeInterval: patience.beat / 5)
-    let winner = FolderLock.Owner.read(path)
-    guard winner == owner else { throw OutputError.inUse(path: folder, owner: winner?.description) }
-    let thread = Thread { self.run(path, owner, patience.beat) }
+    try file.write(owner)
+    if file.lockedDescriptor == nil {
+      // Two jobs that began at once have both written by now; the later one has it.
+      Thread.sleep(forTimeInterval: patience.beat / 5)
+      let winner = FolderLock.Owner.read(file.path)
+      guard winner == owner else { throw file.refusal(winner) }
+    }
+    let thread = Thread { self.run(patience.beat) }
     thread.name = "heart"
     thread.start()
   }
 
-  func stop() { lock.withChange { isStopped = true } }
+  func check() throws {
+    if let usurper = lock.withChange({ usurper }) { throw file.refusal(usurper) }
+  }
 
-  private func run(_ path: String, _ owner: FolderLock.Owner, _ interval: TimeInterval) {
-    var owner = owner
+  /// Ends the count, and removes the file if it is still this owner's.
+  func stop() {
+    lock.withChange {
+      isStopped = true
+      if FolderLock.Owner.read(file.path)?.token == owner.token { unlink(file.path) }
+    }
+  }
+
+  private func run(_ interval: TimeInterval) {
     lock.lock()
     defer { lock.unlock() }
-    while !isStopped {
-      if lock.wait(until: Date(timeIntervalSinceNow: interval)) { continue }
+    while !isStopped && usurper == nil {
+      if lock.wait(until: Date(timeIntervalSinceNow: interval)) || isStopped { continue }
+      if let found = FolderLock.Owner.read(file.path), found.token != owner.token {
+        usurper = found
+        continue
+      }
       owner.beat += 1
       // A beat that cannot be written is missed; the job's own files will tell why.
-      try? write(owner, path, options: .atomic)
+      try? file.write(owner)
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Glibc
 
 /// Why an output folder cannot be made or filled.
@@ -10,6 +11,10 @@ public enum OutputError: Error, CustomStringConvertible, Equatable, Sendable {
   case inUse(path: String, owner: String?)
   /// An interrupted job left work that this one cannot use; what differs, a sentence each.
   case otherJob(path: String, differences: [String])
+  /// There is finished work, and nobody can tell of what job.
+  case unknownJob(path: String, fileCount: Int)
+  /// Nothing can be made under that name.
+  case unusableName(path: String, reason: String)
   /// A model was changed while the job read it.
   case inputChanged(path: String)
   /// The system refused an operation.
@@ -18,6 +23,14 @@ public enum OutputError: Error, CustomStringConvertible, Equatable, Sendable {
   /// The error for the system call that just failed.
   static func system(_ operation: String, _ path: String) -> OutputError {
     .failed(path: path, operation: operation, reason: String(cString: strerror(errno)))
+  }
+
+  /// The error for one that Foundation threw, with the system's reason where it has one.
+  init(_ error: any Error, operation: String, _ path: String) {
+    let reason = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError).map { Int32($0.code) }
+    self = .failed(
+      path: path, operation: operation,
+      reason: reason.map { String(cString: strerror($0)) } ?? error.localizedDescription)
   }
 
   /// The code this error ends a job with.
@@ -37,6 +50,11 @@ public enum OutputError: Error, CustomStringConvertible, Equatable, Sendable {
     case .otherJob(let path, let differences):
       "\(path): holds finished work of a job that differs: \(differences.joined(separator: "; ")); "
         + "start that one again, remove the folder, or give another with -o"
+    case .unknownJob(let path, let count):
+      "\(path): is damaged or of another version of unbraid, so that nobody knows what the \(count) "
+        + "\(count == 1 ? "file" : "files") of finished work beside it are; remove the folder, or give another with -o"
+    case .unusableName(let path, let reason):
+      "\(path): \(reason); give the name of a folder to be made with -o"
     case .inputChanged(let path):
       "\(path): was changed while the job ran; nothing of it can be used, start again"
     case .failed(let path, let operation, let reason): "\(path): cannot \(operation): \(reason)"

@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Foundation
 internal import Glibc
 
@@ -25,7 +26,8 @@ public final class OutputFolder {
   /// - Throws: `OutputError.occupied` if something is there already, `.inUse` if another job fills it now,
   ///   `.failed` with the operation and the reason if it cannot be made.
   public convenience init(path: String) throws {
-    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    let path = tidyPath(path)
+    try refuseUnusable(path)
     try refuseOccupied(path)
     try self.init(name: path)
     // The job that had the lock until now may have published it.
@@ -34,6 +36,7 @@ public final class OutputFolder {
 
   /// Removes what a job left that was killed after it had published the folder.
   public static func removeRemains(of path: String) {
+    let path = tidyPath(path)
     guard FileManager.default.fileExists(atPath: path + ".partial") else { return }
     // If another job has it after all, or the system refuses, they stay: they are in nobody's way.
     (try? OutputFolder(name: path))?.discard()
@@ -67,6 +70,11 @@ public final class OutputFolder {
   /// A sentence about a job that filled this folder before and is gone; nil if there was none.
   public var abandonment: String? { lock?.abandonedBy.map { "\(partialPath): left by \($0), which is gone" } }
 
+  /// Sees that no other job has taken the folder over, which can happen to one that stood still for long.
+  ///
+  /// - Throws: `OutputError.inUse` with the job that has it now.
+  public func checkLock() throws { try lock?.check() }
+
   /// Makes the folder of the contents anew; what a killed job left in it is of no use.
   ///
   /// - Throws: `OutputError.failed` if the system refuses.
@@ -80,8 +88,7 @@ public final class OutputFolder {
     try syncFolder(contentsPath)
     // The name may exist as an empty folder, which rename replaces.
     guard rename(contentsPath, path) == 0 else { throw OutputError.system("rename", path) }
-    let parent = (path as NSString).deletingLastPathComponent
-    try syncFolder(parent.isEmpty ? "." : parent)
+    try syncFolder(parentFolder(of: path))
     discard()
   }
 
@@ -92,6 +99,23 @@ public final class OutputFolder {
     {
       try? removeAll(partialPath + "/" + name)
     }
+  }
+}
+
+/// Refuses names that the last step could not give: better now than after the work.
+private func refuseUnusable(_ path: String) throws {
+  let last = path.split(separator: "/").last
+  if last == nil || last == "." || last == ".." {
+    throw OutputError.unusableName(path: path, reason: "is no name of its own")
+  }
+  var status = stat()
+  guard lstat(path, &status) == 0 else { return }
+  if status.st_mode & S_IFMT == S_IFLNK {
+    throw OutputError.unusableName(path: path, reason: "is a symbolic link")
+  }
+  var parent = stat()
+  if stat(parentFolder(of: path), &parent) == 0, parent.st_dev != status.st_dev {
+    throw OutputError.unusableName(path: path, reason: "is a mounted file system, which cannot be renamed")
   }
 }
 

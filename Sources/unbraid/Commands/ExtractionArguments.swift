@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 public import ArgumentParser
 import Foundation
 import LinearAlgebra
@@ -92,7 +93,7 @@ struct ExtractionArguments: ParsableArguments {
     selection.takesEmbeddings = embeddings
     selection.takesHead = head
     return try ExtractionRequest(
-      basePath: base, tunedPath: tuned,
+      basePath: tidyPath(base), tunedPath: tidyPath(tuned),
       baseName: baseName ?? URL(fileURLWithPath: base).standardizedFileURL.path,
       rank: rankFraction.map { .fraction($0) } ?? .number(rank ?? 32), tolerance: tolerance, method: method,
       seed: seed, selection: selection, factorType: factorType, acceptsMixedTypes: acceptsMixedTypes,
