@@ -27,6 +27,10 @@ let targets: [Target] = [
 
   // Small dense tensors on one rank: it knows neither MPI nor files.
   .target(name: "TensorDecomposition", dependencies: ["LinearAlgebra"]),
+  // Stacks of matrices that are streamed over ranks and never assembled.
+  .target(
+    name: "JointDecomposition",
+    dependencies: ["MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition"]),
 
   // Layers 2 and 3: what is decomposed, and what is made of it.
   .target(name: "WeightSources", dependencies: ["Checkpoints", "LinearAlgebra", "CKernels"]),
@@ -36,7 +40,8 @@ let targets: [Target] = [
   .target(
     name: "Scheduling",
     dependencies: [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Adapters",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
+      "WeightSources", "Adapters",
     ]),
 
   // Layer 5: many extractions as one experiment.
@@ -58,8 +63,7 @@ let targets: [Target] = [
     name: "unbraid-bench",
     dependencies: [
       "WeightSources", "Checkpoints", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition",
-      "MPI",
-      "Scheduling",
+      "JointDecomposition", "MPI", "Scheduling",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 
@@ -69,7 +73,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "mpi-test-program",
     dependencies: [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Scheduling", "COpenBLAS", "TestSupport",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition", "JointDecomposition",
+      "Scheduling", "COpenBLAS", "TestSupport",
     ],
     path: "Tests/mpi-test-program"),
   .testTarget(name: "MPITests", dependencies: ["TestSupport", "mpi-test-program"]),
@@ -78,6 +83,7 @@ let targets: [Target] = [
     name: "DistributedLinearAlgebraTests",
     dependencies: ["DistributedLinearAlgebra", "CScaLAPACK", "TestSupport", "mpi-test-program"]),
   .testTarget(name: "TensorDecompositionTests", dependencies: ["TensorDecomposition", "LinearAlgebra"]),
+  .testTarget(name: "JointDecompositionTests", dependencies: ["TestSupport", "mpi-test-program"]),
   .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
   .testTarget(
     name: "WeightSourcesTests",

@@ -10,16 +10,19 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
   public var tiesWordEmbeddings: Bool?
   /// The method of quantised weights.
   public var quantizationMethod: String?
+  /// The length of the residual stream.
+  public var hiddenSize: Int?
 
   /// A configuration of given values.
   public init(
     architectures: [String] = [], modelType: String? = nil, tiesWordEmbeddings: Bool? = nil,
-    quantizationMethod: String? = nil
+    quantizationMethod: String? = nil, hiddenSize: Int? = nil
   ) {
     self.architectures = architectures
     self.modelType = modelType
     self.tiesWordEmbeddings = tiesWordEmbeddings
     self.quantizationMethod = quantizationMethod
+    self.hiddenSize = hiddenSize
   }
 
   /// Reads the `config.json` of a model's folder, or beside a model's file; nil if there is none.
@@ -35,7 +38,8 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
       architectures: object["architectures"] as? [String] ?? [],
       modelType: object["model_type"] as? String,
       tiesWordEmbeddings: object["tie_word_embeddings"] as? Bool,
-      quantizationMethod: quantization?["quant_method"] as? String)
+      quantizationMethod: quantization?["quant_method"] as? String,
+      hiddenSize: ["hidden_size", "n_embd", "d_model"].lazy.compactMap { object[$0] as? Int }.first)
   }
 
   /// Where the configuration of a model's folder or file is, if it has one.

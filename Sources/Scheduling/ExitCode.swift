@@ -31,8 +31,10 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
-      case is RequestError, is PlanError: .usage
-      case is HostError, is LAPACKError, is ExtractionError, is DistributedSVDError: .badInput
+      case is RequestError, is PlanError, is JointRequestError, is JointPlanError: .usage
+      case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
+        is DistributedSVDError:
+        .badInput
       default: .internalFault
       }
   }
@@ -45,7 +47,9 @@ public enum ExitCode: Int32, Sendable, Codable {
 func spoilsFinishedWork(_ error: any Error) -> Bool {
   switch error {
   case let error as JobFailure: error.spoilsFinishedWork
-  case is SourceError, is AdapterError, is ExtractionError, is LAPACKError, is DistributedSVDError: true
+  case is SourceError, is AdapterError, is ExtractionError, is JointJobError, is LAPACKError,
+    is DistributedSVDError:
+    true
   case OutputError.inputChanged: true
   default: false
   }

@@ -7,8 +7,8 @@ struct ModuleFilter {
   /// Parses the patterns and sees to it that each of them says something about these modules.
   init(_ options: ModuleSelection.Options, candidates: [String]) throws {
     self.options = options
-    include = try options.include.map { try parse($0, option: "--include", candidates: candidates) }
-    exclude = try options.exclude.map { try parse($0, option: "--exclude", candidates: candidates) }
+    include = try options.include.map { try parsePattern($0, option: "--include", candidates: candidates) }
+    exclude = try options.exclude.map { try parsePattern($0, option: "--exclude", candidates: candidates) }
     for target in options.targets where !candidates.contains(where: { matches(target, $0) }) {
       throw SourceError.patternMatchesNothing(
         option: "--targets", pattern: target, candidateCount: candidates.count,
@@ -35,7 +35,12 @@ private func matches(_ target: String, _ module: String) -> Bool {
   module == target || module.hasSuffix("." + target)
 }
 
-private func parse(_ pattern: String, option: String, candidates: [String]) throws -> Regex<AnyRegexOutput> {
+/// A pattern of the command line, which must match some module.
+///
+/// - Throws: `SourceError` if it does not parse or matches none of the candidates.
+package func parsePattern(_ pattern: String, option: String, candidates: [String]) throws -> Regex<
+  AnyRegexOutput
+> {
   let regex: Regex<AnyRegexOutput>
   do {
     regex = try Regex(pattern)

@@ -18,8 +18,10 @@ import Testing
     "TensorDecomposition": ["LinearAlgebra"],
     "WeightSources": ["Checkpoints", "LinearAlgebra", "CKernels"],
     "Adapters": ["Checkpoints", "LinearAlgebra", "WeightSources"],
+    "JointDecomposition": ["MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition"],
     "Scheduling": [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "Checkpoints", "WeightSources", "Adapters",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
+      "WeightSources", "Adapters",
     ],
     "Sweeps": [
       "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Yams",
@@ -29,9 +31,8 @@ import Testing
       "ArgumentParser",
     ],
     "unbraid-bench": [
-      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition", "Checkpoints",
-      "WeightSources",
-      "Scheduling", "ArgumentParser",
+      "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition", "JointDecomposition",
+      "Checkpoints", "WeightSources", "Scheduling", "ArgumentParser",
     ],
   ]
 

@@ -46,6 +46,12 @@ struct TestProgram {
     "backed-up-job": backedUpJob,
     "shared-words": sharedWords,
     "no-shared-words": noSharedWords,
+    "slice-sum": sliceSum,
+    "stack-tucker": stackTucker,
+    "stack-tolerance": stackTolerance,
+    "stack-shared": stackShared,
+    "stack-cp": stackCP,
+    "stack-patterns": stackPatterns,
   ]
 
   static func main() {

@@ -140,3 +140,12 @@ private func inParallel(_ count: Int, _ body: (Int) -> Void) {
     DispatchQueue.concurrentPerform(iterations: count) { body($0) }
   }
 }
+
+/// The same on so many threads at most; on the calling one alone, in order, if there is one.
+package func inParallel(_ count: Int, threadCount: Int, _ body: (Int) -> Void) {
+  let stride = min(threadCount, count)
+  guard stride > 1 else { return (0..<count).forEach(body) }
+  inParallel(stride) { first in
+    for index in Swift.stride(from: first, to: count, by: stride) { body(index) }
+  }
+}

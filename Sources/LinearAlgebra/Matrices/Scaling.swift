@@ -17,3 +17,23 @@ extension Matrix where Element == Float {
     }
   }
 }
+
+extension MatrixView where Element == Float {
+  /// Adds a block of equal shape.
+  package func add(_ block: MatrixView) {
+    precondition(block.rowCount == rowCount && block.columnCount == columnCount, "blocks differ in shape")
+    for row in 0..<rowCount {
+      let (target, source) = (base + row * stride, block.base + row * block.stride)
+      for column in 0..<columnCount { target[column] += source[column] }
+    }
+  }
+
+  /// Multiplies every element; in double precision, since a factor may lie outside the range of a float.
+  package func scale(by factor: Double) {
+    for row in 0..<rowCount {
+      for column in 0..<columnCount {
+        base[row * stride + column] = Float(Double(base[row * stride + column]) * factor)
+      }
+    }
+  }
+}

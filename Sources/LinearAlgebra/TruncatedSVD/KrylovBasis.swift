@@ -4,11 +4,11 @@
 /// T = Q·G·Qᵀ is block tridiagonal. Only those parts of T are kept, and a new block is first freed from its two
 /// neighbours alone; one projection against the whole basis then removes what rounding has left of the others.
 /// (Block Lanczos with full reorthogonalisation: Golub and Underwood, 1977.)
-struct KrylovBasis: ~Copyable {
-  let vectorLength: Int
+package struct KrylovBasis: ~Copyable {
+  package let vectorLength: Int
   /// Vectors in the basis.
-  private(set) var count: Int
-  private(set) var blockCount = 0
+  package private(set) var count: Int
+  package private(set) var blockCount = 0
   private let blockLength: Int
   private let random: CounterRandom
   /// Basis vectors as rows; only the first `count` are meaningful.
@@ -21,7 +21,7 @@ struct KrylovBasis: ~Copyable {
   /// Far more than any tolerance above rounding has needed; memory is taken only as blocks arrive.
   private static let largestBlockCount = 48
 
-  init(vectorLength: Int, blockLength: Int, random: CounterRandom) {
+  package init(vectorLength: Int, blockLength: Int, random: CounterRandom) {
     self.vectorLength = vectorLength
     self.blockLength = min(blockLength, vectorLength)
     self.random = random
@@ -35,20 +35,20 @@ struct KrylovBasis: ~Copyable {
     count = newestRange.upperBound
   }
 
-  var newestBlock: MatrixView<Float> { vectors.view.rows(newestRange) }
+  package var newestBlock: MatrixView<Float> { vectors.view.rows(newestRange) }
   /// No room for a further block.
-  var isFull: Bool { count == vectors.rowCount }
+  package var isFull: Bool { count == vectors.rowCount }
   /// The basis spans everything, so nothing is left to find.
-  var isComplete: Bool { count == vectorLength }
+  package var isComplete: Bool { count == vectorLength }
 
   /// The energy of the best rank k inside the basis: the k largest eigenvalues of T.
-  func ritzEnergy(rank: Int) throws(LAPACKError) -> Double {
+  package func ritzEnergy(rank: Int) throws(LAPACKError) -> Double {
     let eigen = try SymmetricEigen(lowerTriangle: lowerTriangle(), wantsVectors: false)
     return eigen.values.prefix(rank).reversed().reduce(0, +)
   }
 
   /// The k leading Ritz vectors as orthonormal rows.
-  func ritzVectors(rank: Int) throws(LAPACKError) -> Matrix<Float> {
+  package func ritzVectors(rank: Int) throws(LAPACKError) -> Matrix<Float> {
     let eigen = try SymmetricEigen(lowerTriangle: lowerTriangle(), leading: rank)
     // Named, since a view does not keep a temporary matrix alive.
     let weights = eigen.vectors.narrowed(rows: rank)
@@ -61,7 +61,7 @@ struct KrylovBasis: ~Copyable {
   /// Takes the image of the newest block under the operator: its rows of T, and the part of it that is new.
   ///
   /// - Parameter image: b × s; left with its projection on the newest two blocks removed.
-  mutating func take(image: borrowing Matrix<Float>) {
+  package mutating func take(image: borrowing Matrix<Float>) {
     let neighbours = vectors.view.rows(previousStart..<count)
     let coefficients = Matrix<Float>(uninitializedRows: image.rowCount, columns: neighbours.rowCount)
     multiply(image.view, neighbours.transposed, into: coefficients.view)
@@ -76,7 +76,7 @@ struct KrylovBasis: ~Copyable {
   ///
   /// Directions that turn out to be exhausted (a difference of low rank has few) are replaced by random ones.
   /// - Returns: False if nothing could be added.
-  mutating func append(_ image: borrowing Matrix<Float>) -> Bool {
+  package mutating func append(_ image: borrowing Matrix<Float>) -> Bool {
     let added = min(image.rowCount, blockLength, vectors.rowCount - count)
     guard added > 0 else { return false }
     let target = vectors.view.rows(count..<count + added)

@@ -1,11 +1,11 @@
 internal import Foundation
 
 /// A power of two that brings a matrix into the middle of single precision's range; 1 for ordinary weights.
-struct PowerOfTwoScale {
-  let factor: Double
+package struct PowerOfTwoScale: Sendable {
+  package let factor: Double
 
   /// Norms between 2⁻³⁰ and 2³⁰ are left alone: squares and cubes of them are far from either end.
-  init(norm: Double) {
+  package init(norm: Double) {
     let exponent = Int(norm.exponent)
     factor = abs(exponent) <= 30 ? 1 : scalbn(1, -exponent)
   }

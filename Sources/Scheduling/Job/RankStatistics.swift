@@ -77,7 +77,7 @@ struct RankLoad: Sendable {
 /// The process's largest resident set so far, in bytes; 0 where the system does not tell.
 ///
 /// Not from `getrusage`, whose figure a process inherits from the one that started it.
-private func peakMemory() -> Int {
+func peakMemory() -> Int {
   let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
   let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
   return (line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0) * 1024

@@ -67,13 +67,17 @@ public final class Journal: @unchecked Sendable {
 
   /// Takes a unit's result; it is durable a moment later.
   ///
+  /// A unit that is given again, such as the state of something in work, has its latest result.
+  ///
   /// - Throws: The error that ended the writing of an earlier one.
   public func append(_ unit: Int, _ bytes: [UInt8]) throws {
     lock.lock()
     defer { lock.unlock() }
     if let failure { throw failure }
+    // Of a result that is not written yet, only the latest is worth it.
+    waitingBytes += bytes.count - pending.filter { $0.unit == unit }.reduce(0) { $0 + $1.bytes.count }
+    pending.removeAll { $0.unit == unit }
     pending.append((unit, bytes))
-    waitingBytes += bytes.count
     lock.broadcast()
   }
 

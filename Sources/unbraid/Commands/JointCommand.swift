@@ -1,0 +1,78 @@
+import Adapters
+import ArgumentParser
+import LinearAlgebra
+import MPI
+import Scheduling
+import WeightSources
+
+/// `unbraid joint`: the differences of all layers, decomposed together.
+struct JointCommand: JobCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "joint",
+    abstract: "Decompose all layers' differences together: shared bases or components.",
+    discussion: """
+      Modules of one type in all layers form a tensor that is never assembled. tucker finds bases of outputs and
+      inputs that all layers share, with a small core a layer; cp finds rank-one components, each with a profile over
+      the layers; shared finds a basis on one side only. Several fine-tunes of one base form a further mode. The
+      error is reported beside that of separate SVDs of as many numbers.
+
+      Example:  mpirun -n 4 unbraid joint llama-base llama-chat -o chat-tucker --method tucker --rank 64
+      """)
+
+  @OptionGroup var arguments: JointArguments
+  @OptionGroup var resourceArguments: ResourceArguments
+
+  @Option(name: .shortAndLong, help: "The folder to be made; it appears when it is complete.")
+  var output: String
+
+  var carriesOn: Bool { true }
+
+  func validate() throws {
+    if output.isEmpty { throw ValidationError("-o is empty; give the folder to be made") }
+    if resourceArguments.headCoordinates {
+      throw ValidationError("--head-coordinates leaves rank 0 out, and joint takes all ranks; leave it out")
+    }
+  }
+
+  func run(on world: borrowing Communicator) throws {
+    let request = try arguments.request()
+    let bytes = world.rank == 0 ? try JointPlan(request).encoded() : []
+    let plan = try JointPlan(decoding: world.broadcast(bytes, root: 0))
+    let folder = world.rank == 0 ? try outputFolder(for: plan) : nil
+    guard try world.broadcast(folder == nil ? [0] : [1], root: 0) == [1] else { return }
+    let resources = try resourceArguments.resources(on: world)
+    if world.rank == 0 {
+      for notice in resources.notices + plan.notes { Messages.printNotice("note: \(notice)") }
+      noteIdleRanks(plan, world)
+    }
+    let progress = JointProgressPrinter()
+    let job = JointJob(plan, resources: resources, version: Unbraid.version)
+    let report = try job.run(on: world, into: folder, notify: Messages.printNotice, onProgress: progress.show)
+    progress.finish()
+    if let report {
+      for line in report.lines { print(line) }
+      for group in report.record.unchangedGroups { print("\(group): did not change") }
+      print("\(output): \(report.record.groups.count) groups")
+    }
+  }
+
+  private func noteIdleRanks(_ plan: JointPlan, _ world: borrowing Communicator) {
+    let most = plan.groups.map(\.sliceCount).max() ?? 0
+    guard world.size > most else { return }
+    Messages.printNotice(
+      "note: \(world.size - most) of \(world.size) ranks have nothing to do: no group has more than \(most) layers"
+    )
+  }
+
+  /// Rank 0's folder to fill; nil if this very job has filled it already.
+  private func outputFolder(for plan: JointPlan) throws -> OutputFolder? {
+    do { return try OutputFolder(path: output) } catch let error as OutputError {
+      guard case .occupied = error,
+        let record = JointReport.completed(at: output, plan, version: Unbraid.version)
+      else { throw error }
+      OutputFolder.removeRemains(of: output)
+      print("\(output): is complete already: \(record.groups.count) groups")
+      return nil
+    }
+  }
+}
