@@ -150,7 +150,19 @@ kill_daemon() { running "$1" orted | xargs kill -KILL; }
 power_off() { hosts off "$1"; }
 boot() { hosts boot "$1"; }
 unplug() { hosts unplug "$1"; }
-plug() { hosts plug "$1"; }
+# A link is back for the next job once the connections of the broken one are given up on both sides: a new one between
+# the same two ports would be taken for an old one, and Open MPI waits for ever.
+plug() {
+  local host start
+  hosts plug "$1"
+  start=$(seconds)
+  for host in "${host_names[@]}"; do
+    while hosts exec "$host" ss -Htan | grep -qv -e LISTEN -e TIME-WAIT; do
+      compare "$(since "$start")" '<' 60 || failed "connections of the broken job were left on $host after 60 s"
+      sleep 0.2
+    done
+  done
+}
 
 survives_an_outage() {
   start_job
