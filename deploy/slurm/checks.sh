@@ -110,10 +110,15 @@ check_ends_with() {
 }
 
 check_cancelled() {
-  local since log=$work/cancelled.log job
+  local since log=$work/cancelled.log job attempt
   since=$(seconds)
   job=$(submit node7,node8 "$log" --nodes=2 --time=10 "$slurm/extract.sbatch" "${long[@]}" -o "$work/cancelled")
-  await "$log" "tensors, " 60 || job_failed "$log" "the job does not start"
+  # In work, and long before its end: the first results are on disk.
+  for ((attempt = 0; attempt < 600; attempt++)); do
+    [ ! -e "$work/cancelled.partial/journal/000001.safetensors" ] || break
+    sleep 0.1
+  done
+  [ -e "$work/cancelled.partial/journal/000001.safetensors" ] || job_failed "$log" "the job does not start"
   on_head scancel "$job"
   [ "$(ending "$job" 60)" = CANCELLED ] && [ "$(starts "$log")" = 1 ] ||
     job_failed "$log" "a cancelled job is $(state "$job") after $(starts "$log") starts"
