@@ -29,7 +29,13 @@ swift format lint --strict --recursive --parallel \
 build_release --build-tests
 
 say "tests"
-swift test --package-path "$repository" -c release --skip-build --disable-xctest
+# A failure among thousands of lines is lost where only the end of a log is kept: say it again, last.
+tests_log=$repository/.build/tests.log
+if ! swift test --package-path "$repository" -c release --skip-build --disable-xctest 2>&1 | tee "$tests_log"; then
+  say "what failed"
+  grep --after-context=12 --fixed-strings 'recorded an issue' "$tests_log" || tail -n 40 "$tests_log"
+  exit 1
+fi
 
 say "several hosts"
 install_cluster_packages
