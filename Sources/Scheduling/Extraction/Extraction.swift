@@ -51,34 +51,20 @@ public struct Extraction {
       _ = try fill(nil, on: world, notify: notify, onProgress: onProgress)
       return nil
     }
-    let journal = try Journal(folder: folder.journalPath, identity: plan.identity(version: versionText))
-    let (unitCount, partialPath) = (plan.units.count, folder.partialPath)
-    StopSignals.prepareExit {
-      try? journal.flush()
-      if journal.finishedCount > 0 { notify(keptSentence(journal, of: unitCount, in: partialPath)) }
-    }
-    defer { StopSignals.prepareExit(nil) }
-    do {
-      announce(journal, folder, notify)
-      let finished = journal.carriedOver
+    let output = try JournaledOutput(
+      folder, identity: plan.identity(version: versionText), unitCount: plan.units.count,
+      unitName: "tensors", notify: notify)
+    return try output.publish { journal in
       let ranks = try fill(journal, on: world, notify: notify) { progress in
         try folder.checkLock()
         onProgress(progress)
       }
       let records = try emit(journal, into: folder)
       let report = ExtractionReport(
-        plan, version: versionText, records: records, carriedOver: finished, ranks: ranks,
+        plan, version: versionText, records: records, carriedOver: journal.carriedOver, ranks: ranks,
         seconds: secondsNow() - start)
       try writeDurably(report.encoded(), to: folder.contentsPath + "/report.json")
-      try folder.checkLock()
-      try folder.publish()
-      journal.close()
       return report
-    } catch {
-      journal.close()
-      // Unless a signal is ending the process at this moment, which says it already.
-      if StopSignals.withdrawExit() { keepOrDiscard(journal, folder, after: error, notify) }
-      throw error
     }
   }
 
@@ -95,7 +81,7 @@ public struct Extraction {
     _ journal: Journal?, on world: borrowing Communicator, notify: (String) -> Void,
     onProgress: (ProgressState) throws -> Void
   ) throws -> [RankStatistics] {
-    try plan.checkInputsOnAllHosts(world, notify: notify)
+    try plan.inputs.checkOnAllHosts(world, notify: notify)
     let finished = try sharedUnits(journal?.carriedOver, on: world)
     guard let journal else { return try runUnits(on: world, finished: finished) { _, _ in } }
     var progress = ProgressState(plan)
@@ -112,23 +98,8 @@ public struct Extraction {
     }
     try journal.flush()
     if let failure { throw failure }
-    try plan.checkInputs()
+    try plan.inputs.checkUnchanged()
     return ranks
-  }
-
-  private func announce(_ journal: Journal, _ folder: OutputFolder, _ notify: (String) -> Void) {
-    for notice in journal.notices { notify("note: \(notice)") }
-    guard !journal.carriedOver.isEmpty else { return }
-    if let abandonment = folder.abandonment { notify("note: \(abandonment)") }
-    notify("carrying on: \(journal.carriedOver.count) of \(plan.units.count) tensors were finished before")
-  }
-
-  /// Finished work outlives every error but those that make it worthless.
-  private func keepOrDiscard(
-    _ journal: Journal, _ folder: OutputFolder, after error: any Error, _ notify: (String) -> Void
-  ) {
-    guard journal.finishedCount > 0, !spoilsFinishedWork(error) else { return folder.discard() }
-    notify(keptSentence(journal, of: plan.units.count, in: folder.partialPath))
   }
 
   /// Collective: what rank 0 knows to be finished, on every rank.
@@ -168,10 +139,6 @@ public struct Extraction {
       threadCount: resources.threadCount)
     return try job.run(on: world, canCollect: canCollect, collect: collect)
   }
-}
-
-private func keptSentence(_ journal: Journal, of unitCount: Int, in path: String) -> String {
-  "\(journal.finishedCount) of \(unitCount) tensors are finished and kept in \(path)"
 }
 
 /// How far an extraction has come.

@@ -35,23 +35,21 @@ extension ExtractionPlan {
       ("--tolerance", "\(request.tolerance)"), ("--method", request.method.rawValue),
       ("--seed", "\(request.seed)"), ("--factor-dtype", layout.factorType.rawValue),
     ]
-    let selection = request.selection
-    if !selection.targets.isEmpty { rows.append(("--targets", selection.targets.joined(separator: ","))) }
-    rows += selection.include.map { ("--include", $0) } + selection.exclude.map { ("--exclude", $0) }
+    rows += request.selection.optionRows
     let flags = [
-      ("--embeddings", selection.takesEmbeddings), ("--head", selection.takesHead),
       ("--save-norms", request.savesNorms), ("--bias", request.savesBias),
       ("--mixed-dtypes", request.acceptsMixedTypes),
     ]
     return rows + flags.filter(\.1).map { ($0.0, "on") }
   }
+}
 
-  /// Sees that no file of the models was changed since the plan was made.
-  ///
-  /// - Throws: `OutputError.inputChanged` for the first one that was, `CheckpointError` if one cannot look.
-  package func checkInputs() throws {
-    for input in inputs {
-      guard try input.isUnchanged() else { throw OutputError.inputChanged(path: input.path) }
-    }
+extension ModuleSelection.Options {
+  /// The options that choose modules, named as on the command line.
+  var optionRows: [(name: String, value: String)] {
+    let names = targets.isEmpty ? [] : [("--targets", targets.joined(separator: ","))]
+    let patterns = include.map { ("--include", $0) } + exclude.map { ("--exclude", $0) }
+    let flags = [("--embeddings", takesEmbeddings), ("--head", takesHead)]
+    return names + patterns + flags.filter(\.1).map { ($0.0, "on") }
   }
 }

@@ -74,6 +74,9 @@ public struct DistributedJob<Work: UnitWork> {
     } catch let stop as JobStopped {
       stop.boundEnd()
       throw stop
+    } catch {
+      StopSignals.exitAtOnce(true)
+      throw error
     }
     StopSignals.exitAtOnce(true)
     try words.free()

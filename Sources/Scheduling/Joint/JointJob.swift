@@ -26,51 +26,29 @@ public struct JointJob {
   /// - Parameters:
   ///   - world: All ranks of the job.
   ///   - folder: Rank 0's output; nil on the others.
-  ///   - notify: Called on rank 0 with sentences for a person.
+  ///   - notify: Called on rank 0 with sentences for a person; by a signal's thread too.
   ///   - onProgress: Called on rank 0 before each read of a group.
   /// - Returns: On rank 0 the report; elsewhere nil.
   /// - Throws: On rank 0 the first error of any rank; the folder is then not published.
   public func run(
-    on world: borrowing Communicator, into folder: OutputFolder?, notify: (String) -> Void,
-    onProgress: @escaping (JointProgress) -> Void
+    on world: borrowing Communicator, into folder: OutputFolder?,
+    notify: @escaping @Sendable (String) -> Void, onProgress: @escaping (JointProgress) -> Void
   ) throws -> JointReport? {
     let start = secondsNow()
+    try plan.inputs.checkOnAllHosts(world, notify: notify)
     guard world.rank == 0, let folder else {
       _ = try runGroups(on: world, journal: nil, onProgress: onProgress)
       return nil
     }
-    let journal = try Journal(folder: folder.journalPath, identity: plan.identity(version: versionText))
-    do {
-      announce(journal, folder, notify)
+    let output = try JournaledOutput(
+      folder, identity: plan.identity(version: versionText), unitCount: plan.groups.count,
+      unitName: "groups", notify: notify)
+    return try output.publish { journal in
       let statistics = try runGroups(on: world, journal: journal, onProgress: onProgress)
       try journal.flush()
-      try plan.checkInputs()
-      let report = try write(journal, into: folder, statistics, since: start)
-      try folder.checkLock()
-      try folder.publish()
-      journal.close()
-      return report
-    } catch {
-      journal.close()
-      keepOrDiscard(journal, folder, after: error, notify)
-      throw error
+      try plan.inputs.checkUnchanged()
+      return try write(journal, into: folder, statistics, since: start)
     }
-  }
-
-  private func announce(_ journal: Journal, _ folder: OutputFolder, _ notify: (String) -> Void) {
-    for notice in journal.notices { notify("note: \(notice)") }
-    guard !journal.carriedOver.isEmpty else { return }
-    if let abandonment = folder.abandonment { notify("note: \(abandonment)") }
-    let finished = journal.carriedOver.count { $0 < plan.groups.count }
-    notify("carrying on: \(finished) of \(plan.groups.count) groups were finished before")
-  }
-
-  /// Finished work outlives every error but those that make it worthless.
-  private func keepOrDiscard(
-    _ journal: Journal, _ folder: OutputFolder, after error: any Error, _ notify: (String) -> Void
-  ) {
-    guard journal.finishedCount > 0, !spoilsFinishedWork(error) else { return folder.discard() }
-    notify("what is finished is kept in \(folder.partialPath)")
   }
 
   /// Collective: does the groups that are left.
@@ -79,9 +57,6 @@ public struct JointJob {
   private func runGroups(
     on world: borrowing Communicator, journal: Journal?, onProgress: @escaping (JointProgress) -> Void
   ) throws -> [JointRankStatistics] {
-    // A read may take minutes, in which nobody looks.
-    StopSignals.exitAtOnce(true)
-    defer { StopSignals.exitAtOnce(false) }
     let ranks = try StackRanks(duplicating: world)
     let listener = SharedListener()
     var own = JointRankStatistics(mpiRank: world.rank)

@@ -57,7 +57,10 @@ public struct JointPlan: Sendable, Codable {
   /// What tells this job from others.
   public func identity(version: String) -> JobIdentity {
     let paths = [("BASE", request.basePath)] + request.tunedPaths.map { ("TUNED", $0) }
-    return JobIdentity(options: [("version", version)] + paths + optionRows, inputs: inputs)
+    return JobIdentity(
+      options: [("version", version)] + paths + optionRows, inputs: inputs,
+      units: groups.map { "\($0.name) \($0.modules.joined(separator: " "))" },
+      circumstances: [("BLAS kernels", BLASLibrary.kernels)])
   }
 
   /// The options as they were resolved, named as on the command line.
@@ -74,21 +77,10 @@ public struct JointPlan: Sendable, Codable {
     if let limit = request.stepLimit { rows.append(("--steps", "\(limit)")) }
     rows.append(("--seed", "\(request.seed)"))
     rows += request.groupPatterns.map { ("--group", $0) }
-    let selection = request.selection
-    if !selection.targets.isEmpty { rows.append(("--targets", selection.targets.joined(separator: ","))) }
-    rows += selection.include.map { ("--include", $0) } + selection.exclude.map { ("--exclude", $0) }
+    rows += request.selection.optionRows
     if request.acceptsMixedTypes { rows.append(("--mixed-dtypes", "on")) }
     if !request.comparesSeparateSVDs { rows.append(("--no-compare", "on")) }
     return rows
-  }
-
-  /// Sees that no file of the models was changed since the plan was made.
-  ///
-  /// - Throws: `OutputError.inputChanged` for the first one that was, `CheckpointError` if one cannot look.
-  func checkInputs() throws {
-    for input in inputs {
-      guard try input.isUnchanged() else { throw OutputError.inputChanged(path: input.path) }
-    }
   }
 
   /// The plan as rank 0 sends it.

@@ -62,6 +62,9 @@ public final class Journal: @unchecked Sendable {
   /// How many units are durable now.
   public var finishedCount: Int { lock.withChange { segments.count } }
 
+  /// How many of the units with lower numbers than one are durable now.
+  func finishedCount(below limit: Int) -> Int { lock.withChange { segments.keys.count { $0 < limit } } }
+
   /// Whether so much waits for the device that no more should be appended for now.
   public var isFull: Bool { lock.withChange { waitingBytes > Self.largestWaiting && failure == nil } }
 

@@ -63,9 +63,6 @@ public struct Sweep {
     if resources.headCoordinates && plan.options.method.isCollective {
       throw SweepError.headCoordinates(method: plan.options.method.rawValue)
     }
-    // Between jobs nobody looks for signals, and whatever is finished is durable.
-    StopSignals.exitAtOnce(true)
-    defer { StopSignals.exitAtOnce(false) }
     var listener = StopListener()
     let folder = world.rank == 0 ? try SweepFolder(plan) : nil
     var searched: GroupWork?
@@ -77,24 +74,31 @@ public struct Sweep {
     let experiments = groups.flatMap(\.experiments)
     if plan.evaluation != nil {
       try listener.stopAll(on: world)
-      StopSignals.exitAtOnce(false)
-      var pool = try EvaluationPool(
-        on: world, countPerHost: plan.evaluation?.countPerHost ?? 1,
-        headCoordinates: resources.headCoordinates)
-      guard let folder, let evaluation = GridEvaluation(plan, in: folder) else {
-        try pool.serve()
-        return nil
-      }
-      try evaluation.run(experiments, on: &pool, onProgress: progress.evaluated)
-      if let searched {
-        try searched.search?.run(searched, evaluation, on: &pool, notify: progress.notify)
-        try searched.close(removesJournal: true)
-      }
-      try pool.dismiss()
+      try evaluate(experiments, searched, folder, on: world, progress)
     }
     guard let folder else { return nil }
     try folder.writeTables()
     return SweepSummary(experiments, folder)
+  }
+
+  /// Collective: evaluates adapters, and searches for an edit if the plan says so.
+  private func evaluate(
+    _ experiments: [Experiment], _ searched: GroupWork?, _ folder: SweepFolder?,
+    on world: borrowing Communicator, _ progress: Progress
+  ) throws {
+    // The pool looks for signals itself.
+    StopSignals.exitAtOnce(false)
+    defer { StopSignals.exitAtOnce(true) }
+    var pool = try EvaluationPool(
+      on: world, countPerHost: plan.evaluation?.countPerHost ?? 1,
+      headCoordinates: resources.headCoordinates)
+    guard let folder, let evaluation = GridEvaluation(plan, in: folder) else { return try pool.serve() }
+    try evaluation.run(experiments, on: &pool, onProgress: progress.evaluated)
+    if let searched {
+      try searched.search?.run(searched, evaluation, on: &pool, notify: progress.notify)
+      try searched.close(removesJournal: true)
+    }
+    try pool.dismiss()
   }
 
   /// Collective: decomposes what the experiments of a group share, and makes their adapters on rank 0.
@@ -110,14 +114,13 @@ public struct Sweep {
     guard !bytes.isEmpty else { return nil }
     let extraction = Extraction(
       try ExtractionPlan(decoding: bytes), resources: resources, version: version, outlivesFailures: true)
-    StopSignals.exitAtOnce(false)
-    defer { StopSignals.exitAtOnce(true) }
     guard let work else {
       _ = try extraction.fill(nil, on: world, notify: progress.notify, onProgress: progress.decomposed)
       return nil
     }
     let start = Date()
     StopSignals.prepareExit { [journal = work.journal] in try? journal?.flush() }
+    defer { StopSignals.prepareExit(nil) }
     do {
       work.noteDecomposition(
         by: try extraction.fill(
@@ -128,7 +131,6 @@ public struct Sweep {
       progress.notify("\(group.name): \(failure)")
       return nil
     }
-    StopSignals.exitAtOnce(true)
     let decomposed = Date()
     try work.makeAdapters()
     progress.notify(

@@ -35,8 +35,18 @@ struct ExtractCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     let request = try arguments.request()
     let plan = try sharedPlan(request, on: world)
-    let folder = world.rank == 0 ? try outputFolder(for: plan) : nil
-    guard try world.broadcast(folder == nil ? [0] : [1], root: 0) == [1] else { return }
+    try withOutput(output, on: world, completed: { completedSummary(plan) }) { folder in
+      try extract(plan, into: folder, on: world)
+    }
+  }
+
+  private func completedSummary(_ plan: ExtractionPlan) -> String? {
+    ExtractionReport.completed(at: output, plan, version: Unbraid.version)?.summary
+  }
+
+  private func extract(
+    _ plan: ExtractionPlan, into folder: OutputFolder?, on world: borrowing Communicator
+  ) throws {
     let resources = try resourceArguments.resources(on: world)
     if world.rank == 0 {
       for notice in resources.notices { Messages.printNotice("note: \(notice)") }
@@ -52,19 +62,6 @@ struct ExtractCommand: JobCommand {
       for note in plan.notes { Messages.printNotice("note: \(note)") }
       print("\(output): \(report.summary)")
       for line in HostSummary.lines(report.ranks) { print(line) }
-    }
-  }
-
-  /// Rank 0's folder to fill; nil if this very job has filled it already, which a scheduler that starts it again
-  /// need not know.
-  private func outputFolder(for plan: ExtractionPlan) throws -> OutputFolder? {
-    do { return try OutputFolder(path: output) } catch let error as OutputError {
-      guard case .occupied = error,
-        let report = ExtractionReport.completed(at: output, plan, version: Unbraid.version)
-      else { throw error }
-      OutputFolder.removeRemains(of: output)
-      print("\(output): is complete already: \(report.summary)")
-      return nil
     }
   }
 }

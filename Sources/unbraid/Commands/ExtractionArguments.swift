@@ -20,16 +20,7 @@ struct ExtractionArguments: ParsableArguments {
   @Option(parsing: .unconditional, help: "Rank as a fraction of a module's shorter side, instead of --rank.")
   var rankFraction: Double?
 
-  @Option(
-    help:
-      "Last names of modules to take, separated by commas, such as q_proj,v_proj; all linear if not given.")
-  var targets: String?
-
-  @Option(help: "Take only modules whose path matches this regular expression; may be repeated.")
-  var include: [String] = []
-
-  @Option(help: "Leave out modules whose path matches this regular expression; may be repeated.")
-  var exclude: [String] = []
+  @OptionGroup var modules: SelectionArguments
 
   @Flag(help: "Decompose embeddings too.")
   var embeddings = false
@@ -77,19 +68,11 @@ struct ExtractionArguments: ParsableArguments {
     if rank != nil && rankFraction != nil {
       throw ValidationError("give --rank or --rank-fraction, not both")
     }
-    if let targets, !targets.contains(where: { $0 != "," && $0 != " " }) {
-      throw ValidationError("--targets names no module; give names such as q_proj,v_proj")
-    }
     do { _ = try request() } catch let error as RequestError { throw ValidationError(error.description) }
   }
 
   func request() throws -> ExtractionRequest {
-    var selection = ModuleSelection.Options()
-    selection.targets =
-      targets?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-      ?? []
-    selection.include = include
-    selection.exclude = exclude
+    var selection = modules.selection
     selection.takesEmbeddings = embeddings
     selection.takesHead = head
     return try ExtractionRequest(

@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 public import ArgumentParser
 import Foundation
 import Scheduling
@@ -38,14 +39,7 @@ struct JointArguments: ParsableArguments {
       discussion: "Without it, modules of one type in all layers form a group."))
   var group: [String] = []
 
-  @Option(help: "Last names of modules to take, separated by commas, such as q_proj,v_proj.")
-  var targets: String?
-
-  @Option(help: "Take only modules whose path matches this regular expression; may be repeated.")
-  var include: [String] = []
-
-  @Option(help: "Leave out modules whose path matches this regular expression; may be repeated.")
-  var exclude: [String] = []
+  @OptionGroup var modules: SelectionArguments
 
   @Option(parsing: .unconditional, help: "Starts of cp on the core.")
   var starts = 20
@@ -73,22 +67,15 @@ struct JointArguments: ParsableArguments {
     if [rank != nil, ranks != nil, tolerance != nil].count(where: { $0 }) > 1 {
       throw ValidationError("--rank, --ranks and --tolerance exclude each other; give one of them")
     }
-    if let targets, !targets.contains(where: { $0 != "," && $0 != " " }) {
-      throw ValidationError("--targets names no module; give names such as q_proj,v_proj")
-    }
     do { _ = try request() } catch let error as JointRequestError { throw ValidationError(error.description) }
   }
 
   func request() throws -> JointRequest {
-    var selection = ModuleSelection.Options()
-    selection.targets =
-      targets?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-      ?? []
-    selection.include = include
-    selection.exclude = exclude
     return try JointRequest(
-      basePath: base, tunedPaths: tuned, method: method, size: try size(), layerRank: layerRank,
-      side: side == .auto ? nil : side == .out ? .out : .in, groupPatterns: group, selection: selection,
+      basePath: tidyPath(base), tunedPaths: tuned.map(tidyPath), method: method, size: try size(),
+      layerRank: layerRank,
+      side: side == .auto ? nil : side == .out ? .out : .in, groupPatterns: group,
+      selection: modules.selection,
       seed: seed, startCount: starts, stepLimit: steps, acceptsMixedTypes: acceptsMixedTypes,
       comparesSeparateSVDs: !noCompare)
   }

@@ -38,8 +38,18 @@ struct JointCommand: JobCommand {
     let request = try arguments.request()
     let bytes = world.rank == 0 ? try JointPlan(request).encoded() : []
     let plan = try JointPlan(decoding: world.broadcast(bytes, root: 0))
-    let folder = world.rank == 0 ? try outputFolder(for: plan) : nil
-    guard try world.broadcast(folder == nil ? [0] : [1], root: 0) == [1] else { return }
+    try withOutput(output, on: world, completed: { completedSummary(plan) }) { folder in
+      try decompose(plan, into: folder, on: world)
+    }
+  }
+
+  private func completedSummary(_ plan: JointPlan) -> String? {
+    JointReport.completed(at: output, plan, version: Unbraid.version).map { "\($0.groups.count) groups" }
+  }
+
+  private func decompose(
+    _ plan: JointPlan, into folder: OutputFolder?, on world: borrowing Communicator
+  ) throws {
     let resources = try resourceArguments.resources(on: world)
     if world.rank == 0 {
       for notice in resources.notices + plan.notes { Messages.printNotice("note: \(notice)") }
@@ -62,17 +72,5 @@ struct JointCommand: JobCommand {
     Messages.printNotice(
       "note: \(world.size - most) of \(world.size) ranks have nothing to do: no group has more than \(most) layers"
     )
-  }
-
-  /// Rank 0's folder to fill; nil if this very job has filled it already.
-  private func outputFolder(for plan: JointPlan) throws -> OutputFolder? {
-    do { return try OutputFolder(path: output) } catch let error as OutputError {
-      guard case .occupied = error,
-        let record = JointReport.completed(at: output, plan, version: Unbraid.version)
-      else { throw error }
-      OutputFolder.removeRemains(of: output)
-      print("\(output): is complete already: \(record.groups.count) groups")
-      return nil
-    }
   }
 }

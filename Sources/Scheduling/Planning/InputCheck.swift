@@ -1,21 +1,30 @@
 internal import Checkpoints
 internal import Foundation
-internal import MPI
+package import MPI
 
-extension ExtractionPlan {
+extension [InputFile] {
+  /// Sees that none of the files was changed since a plan was made from them.
+  ///
+  /// - Throws: `OutputError.inputChanged` for the first one that was, `CheckpointError` if one cannot look.
+  package func checkUnchanged() throws {
+    for input in self {
+      guard try input.isUnchanged() else { throw OutputError.inputChanged(path: input.path) }
+    }
+  }
+
   /// Collective: sees that every host finds the files that the plan was made from; each may have copies of its own.
   ///
   /// - Parameters:
   ///   - world: All ranks of the job.
   ///   - notify: Called on rank 0 with what looks odd.
   /// - Throws: On rank 0, `HostError` if a host has other files.
-  func checkInputsOnAllHosts(_ world: borrowing Communicator, notify: (String) -> Void) throws {
+  package func checkOnAllHosts(_ world: borrowing Communicator, notify: (String) -> Void) throws {
     let node = try world.splitByNode()
     let speaksForHost = node.rank == 0 && world.rank > 0
     try node.free()
     // Rank 0 has read them to make the plan; one rank speaks for each of the other hosts.
-    let own = HostFindings(speaksForHost ? inputs : [])
-    let all = try world.allGather(Array(JSONEncoder().encode(own)))
+    let own = HostFindings(of: speaksForHost ? self : [])
+    let all = try world.allGather([UInt8](JSONEncoder().encode(own)))
     guard world.rank == 0 else { return }
     for findings in try all.map({ try JSONDecoder().decode(HostFindings.self, from: Data($0)) }) {
       if let problem = findings.problems.first { throw HostError(host: findings.host, problem: problem) }
@@ -30,7 +39,7 @@ private struct HostFindings: Codable {
   var problems: [String] = []
   var oddities: [String] = []
 
-  init(_ inputs: [InputFile]) {
+  init(of inputs: [InputFile]) {
     host = Runtime.processorName
     for input in inputs {
       do {
