@@ -1,4 +1,4 @@
-import Sweeps
+import Adapters
 import Testing
 
 @Suite struct TripletNumbersTests {
