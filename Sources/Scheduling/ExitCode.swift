@@ -1,4 +1,5 @@
 internal import Adapters
+internal import Analysis
 internal import Checkpoints
 internal import DistributedLinearAlgebra
 internal import LinearAlgebra
@@ -31,9 +32,11 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError: .usage
+      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is ScanRequestError,
+        is ScanPlanError:
+        .usage
       case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
-        is DistributedSVDError:
+        is DistributedSVDError, is LayerRatiosError:
         .badInput
       default: .internalFault
       }
