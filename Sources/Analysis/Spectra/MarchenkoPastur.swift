@@ -17,6 +17,7 @@ public struct MarchenkoPastur: Sendable {
   /// Where the singular values of such noise end: (√rows + √columns)·σ.
   ///
   /// - Parameter noise: σ, the standard deviation of an entry.
+  /// - Returns: The edge of the law.
   public func edge(noise: Double) -> Double { (1 + aspect.squareRoot()) * longLength.squareRoot() * noise }
 
   /// The standard deviation of an entry of noise that has this median singular value.

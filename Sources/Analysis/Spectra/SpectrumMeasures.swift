@@ -53,6 +53,7 @@ public struct SpectrumMeasures: Sendable, Codable, Equatable {
 /// - Parameters:
 ///   - share: From 0, the smallest value, to 1, the largest.
 ///   - values: At least one, in descending order.
+/// - Returns: The quantile.
 func quantile(_ share: Double, ofDescending values: [Double]) -> Double {
   let position = share * Double(values.count - 1)
   let below = Int(position)

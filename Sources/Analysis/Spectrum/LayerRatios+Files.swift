@@ -56,7 +56,7 @@ private func quoted(_ text: String) -> String {
 }
 
 /// A number as Python writes it: the shortest digits that give it back, an exponent below 1e-4 and from 1e16 on.
-func pythonText(_ value: Double) -> String {
+package func pythonText(_ value: Double) -> String {
   if value.isNaN { return "NaN" }
   if value.isInfinite { return value < 0 ? "-Infinity" : "Infinity" }
   if value == 0 { return value.sign == .minus ? "-0.0" : "0.0" }

@@ -32,6 +32,7 @@ extension StrictJSON {
   /// - Parameters:
   ///   - bytes: The text in UTF-8.
   ///   - acceptsNonFinite: Whether `Infinity`, `-Infinity` and `NaN` are numbers, as Python writes them.
+  /// - Throws: The place and the problem, if it is no JSON.
   package init(parsing bytes: [UInt8], acceptsNonFinite: Bool = false) throws(StrictJSONError) {
     var parser = Parser(bytes: bytes, acceptsNonFinite: acceptsNonFinite)
     self = try parser.parseDocument()

@@ -41,6 +41,7 @@ struct ScanChoice {
   /// All linear layers, or the matrices of given types; experts of all numbers are of one type.
   ///
   /// - Parameter types: Types, or their last names.
+  /// - Returns: The modules, type after type.
   /// - Throws: `ScanPlanError` for a type that is not there, or if nothing is left.
   func grouped(_ types: [String]) throws(ScanPlanError) -> [ScanPlan.Module] {
     let matrices = weights.filter { $0.role.isMatrix && $0.location.elementCount > 0 }
@@ -62,6 +63,7 @@ struct ScanChoice {
   /// match keeps the place that the first gave it and the type of the last.
   ///
   /// - Parameter types: Any text that occurs in a module's name; empty takes all types, as they are ticked at first.
+  /// - Returns: The modules in the tool's order.
   /// - Throws: `ScanPlanError` for a type that is not there.
   func published(_ types: [String]) throws(ScanPlanError) -> [ScanPlan.Module] {
     let all = Set(weights.map { spectrumType(ofModule: $0.name) }).sorted(by: isTypeBefore)
