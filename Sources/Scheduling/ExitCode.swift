@@ -9,6 +9,8 @@ internal import WeightSources
 public enum ExitCode: Int32, Sendable, Codable {
   /// All is well.
   case success = 0
+  /// All went well, and what was to be checked does not hold.
+  case unmet = 1
   /// The command line is wrong, by itself or for this input.
   case usage = 64
   /// The input data are wrong.

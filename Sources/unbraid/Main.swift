@@ -109,6 +109,6 @@ struct Unbraid: ParsableCommand {
     version: version,
     subcommands: [
       PlanCommand.self, ExtractCommand.self, JointCommand.self, SweepCommand.self,
-      MergeCommand.self,
+      MergeCommand.self, VerifyCommand.self, GraftCommand.self,
     ])
 }

@@ -77,16 +77,12 @@ private func collect(
     throw MergeError.parameters(adapter: adapter.path, names: adapter.configuration.targetParameters)
   }
   for tensor in adapter.saved where tiedHead.map({ tensor.name != $0 + ".weight" }) ?? true {
-    let target = try target(of: tensor, in: model, adapter)
+    let target = try model.tensor(replacedBy: tensor, in: adapter)
     updates[target.name, default: TensorUpdate()].replacements.append(
       .init(location: tensor.location, weight: term.weight))
   }
   for module in adapter.modules where module.path != tiedHead {
-    guard let weight = try model.weight(of: module, in: adapter) else {
-      throw MergeError.noSuchModule(
-        adapter: adapter.path, module: module.path, model: model.checkpoint.path,
-        example: model.example(like: module.path))
-    }
+    let weight = try model.weight(of: module, in: adapter)
     updates[weight.tensor.name, default: TensorUpdate()].products.append(
       .init(adapter: adapter, module: module, layout: weight.layout, weight: term.weight))
     guard module.bias != nil else { continue }
@@ -98,18 +94,4 @@ private func collect(
       throw MergeError.noBias(adapter: adapter.path, module: module.path)
     }
   }
-}
-
-private func target(
-  of saved: PEFTAdapter.SavedTensor, in model: ModelUnderAdapters, _ adapter: PEFTAdapter
-) throws -> TensorLocation {
-  guard let target = model.tensor(saved.name) else {
-    throw MergeError.noSuchTensor(
-      adapter: adapter.path, tensor: saved.name, model: model.checkpoint.path)
-  }
-  guard target.shape == saved.location.shape else {
-    throw MergeError.otherSavedShape(
-      adapter: adapter.path, tensor: saved.name, saved: saved.location.shape, shape: target.shape)
-  }
-  return target
 }

@@ -36,8 +36,22 @@ public struct ModelUnderAdapters: Sendable {
       .max { ($0.shape[0], $1.name) < ($1.shape[0], $0.name) }
   }
 
+  /// The tensor whose place one that an adapter stores whole takes.
+  ///
+  /// - Throws: `MergeError` if the model has none of that name, or one of another shape.
+  func tensor(replacedBy saved: PEFTAdapter.SavedTensor, in adapter: PEFTAdapter) throws -> TensorLocation {
+    guard let target = tensor(saved.name) else {
+      throw MergeError.noSuchTensor(adapter: adapter.path, tensor: saved.name, model: checkpoint.path)
+    }
+    guard target.shape == saved.location.shape else {
+      throw MergeError.otherSavedShape(
+        adapter: adapter.path, tensor: saved.name, saved: saved.location.shape, shape: target.shape)
+    }
+    return target
+  }
+
   /// The path of a module that is most like one the model does not have, for a message.
-  func example(like path: String) -> String {
+  private func example(like path: String) -> String {
     let candidates = tensorsByName.keys.filter { $0.hasSuffix(".weight") }.map(modulePath(ofTensor:)).sorted()
     let last = path.split(separator: ".").last.map(String.init) ?? path
     return candidates.first { $0.hasSuffix(last) } ?? candidates.first ?? ""
@@ -48,10 +62,14 @@ public struct ModelUnderAdapters: Sendable {
   /// - Parameters:
   ///   - module: One of the adapter's.
   ///   - adapter: For its path, and for the layout where the model has no configuration.
-  /// - Returns: Nil if the model has no such weight.
-  /// - Throws: `MergeError` if the weight has another shape than the factors.
-  public func weight(of module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> AdaptedWeight? {
-    guard let tensor = tensor(module.path + ".weight") else { return nil }
+  /// - Returns: Where it is.
+  /// - Throws: `MergeError` if the model has no such weight, or if it has another shape than the factors.
+  public func weight(of module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> AdaptedWeight {
+    guard let tensor = tensor(module.path + ".weight") else {
+      throw MergeError.noSuchModule(
+        adapter: adapter.path, module: module.path, model: checkpoint.path,
+        example: example(like: module.path))
+    }
     return AdaptedWeight(tensor: tensor, layout: try layout(of: tensor, module, adapter))
   }
 
@@ -63,7 +81,7 @@ public struct ModelUnderAdapters: Sendable {
     public let layout: WeightLayout
   }
 
-  func layout(of tensor: TensorLocation, _ module: PEFTAdapter.Module, _ adapter: PEFTAdapter) throws
+  private func layout(of tensor: TensorLocation, _ module: PEFTAdapter.Module, _ adapter: PEFTAdapter) throws
     -> WeightLayout
   {
     let role = ModuleRole(tensor: tensor.name, shape: tensor.shape)

@@ -36,9 +36,9 @@ private struct TiedChanges {
   init(_ adapter: PEFTAdapter, table: String, in model: ModelUnderAdapters) {
     self.adapter = adapter
     tableModule = adapter.modules.first { model.tensor($0.path + ".weight")?.name == table }
-    headModule = adapter.modules.first { isHead($0.path + ".weight") }
+    headModule = adapter.modules.first { isHead($0.path) }
     savedTable = adapter.saved.first { model.tensor($0.name)?.name == table }
-    savedHead = adapter.saved.first { isHead($0.name) }
+    savedHead = adapter.saved.first { $0.name.hasSuffix(".weight") && isHead(modulePath(ofTensor: $0.name)) }
   }
 
   var isEmpty: Bool {
@@ -68,5 +68,3 @@ private struct TiedChanges {
     return try reader.readBytes(savedTable.location) == reader.readBytes(savedHead.location)
   }
 }
-
-private func isHead(_ tensor: String) -> Bool { ModuleRole(tensor: tensor, shape: [0, 0]) == .head }
