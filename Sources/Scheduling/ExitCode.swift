@@ -28,6 +28,7 @@ public enum ExitCode: Int32, Sendable, Codable {
       case is JobStopped: .resumable
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
+      case let error as ProfileError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
