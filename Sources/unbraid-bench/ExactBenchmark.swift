@@ -5,7 +5,7 @@ import LinearAlgebra
 import MPI
 
 /// `mpirun -n 2 unbraid-bench exact`: the exact SVD of one matrix over the ranks.
-struct ExactBenchmark: ParsableCommand {
+struct ExactBenchmark: DistributedBenchmark {
   static let configuration = CommandConfiguration(
     commandName: "exact",
     abstract:
@@ -24,21 +24,7 @@ struct ExactBenchmark: ParsableCommand {
   @Option(help: "Runs of the exact SVD; the median counts.") var runs = 1
   @Flag(help: "Run ScaLAPACK's psgesvd once on the same matrix.") var againstPsgesvd = false
 
-  func run() throws {
-    BLASLibrary.useThreads(1)
-    var isAlone = true
-    do {
-      let runtime = try Runtime()
-      isAlone = runtime.world.size == 1
-      try measure(runtime.world)
-      try runtime.finalize()
-    } catch {
-      FileHandle.standardError.write(Data("unbraid-bench: \(error)\n".utf8))
-      Runtime.abort(exitCode: 70, isAlone: isAlone)
-    }
-  }
-
-  private func measure(_ world: borrowing Communicator) throws {
+  func measure(_ world: borrowing Communicator) throws {
     let rowCount = rows ?? order
     let columnCount = columns ?? order
     let isWide = columnCount > rowCount

@@ -7,7 +7,7 @@ import MPI
 import WeightSources
 
 /// `mpirun -n 2 unbraid-bench joint`: a Tucker decomposition of a generated stack beside separate SVDs.
-struct JointBenchmark: ParsableCommand {
+struct JointBenchmark: DistributedBenchmark {
   static let configuration = CommandConfiguration(
     commandName: "joint",
     abstract:
@@ -30,21 +30,7 @@ struct JointBenchmark: ParsableCommand {
   @Option(help: "Write the assembled stack to this safetensors file, for programs that are compared.")
   var save: String?
 
-  func run() throws {
-    BLASLibrary.useThreads(1)
-    var isAlone = true
-    do {
-      let runtime = try Runtime()
-      isAlone = runtime.world.size == 1
-      try measure(runtime.world)
-      try runtime.finalize()
-    } catch {
-      FileHandle.standardError.write(Data("unbraid-bench: \(error)\n".utf8))
-      Runtime.abort(exitCode: 70, isAlone: isAlone)
-    }
-  }
-
-  private func measure(_ world: borrowing Communicator) throws {
+  func measure(_ world: borrowing Communicator) throws {
     let source = GeneratedSlices(count: slices, rows: rows, columns: columns, seed: 0)
     if let save, world.rank == 0 { try write(source, to: save) }
     let ranks = try StackRanks(duplicating: world)

@@ -17,14 +17,11 @@ struct ExtractCommand: JobCommand {
 
   @OptionGroup var arguments: ExtractionArguments
   @OptionGroup var resourceArguments: ResourceArguments
-
-  @Option(name: .shortAndLong, help: "The folder to be made; it appears when it is complete.")
-  var output: String
+  @OptionGroup var output: OutputArguments
 
   var carriesOn: Bool { true }
 
   func validate() throws {
-    if output.isEmpty { throw ValidationError("-o is empty; give the folder to be made") }
     if resourceArguments.headCoordinates && arguments.method.isCollective {
       throw ValidationError(
         "--head-coordinates leaves rank 0 out, and --method \(arguments.method.rawValue) takes all ranks; "
@@ -35,13 +32,13 @@ struct ExtractCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     let request = try arguments.request()
     let plan = try sharedPlan(request, on: world)
-    try withOutput(output, on: world, completed: { completedSummary(plan) }) { folder in
+    try withOutput(output.path, on: world, completed: { completedSummary(plan) }) { folder in
       try extract(plan, into: folder, on: world)
     }
   }
 
   private func completedSummary(_ plan: ExtractionPlan) -> String? {
-    ExtractionReport.completed(at: output, plan, version: Unbraid.version)?.summary
+    ExtractionReport.completed(at: output.path, plan, version: Unbraid.version)?.summary
   }
 
   private func extract(
@@ -60,7 +57,7 @@ struct ExtractCommand: JobCommand {
     progress.finish()
     if let report {
       for note in plan.notes { Messages.printNotice("note: \(note)") }
-      print("\(output): \(report.summary)")
+      print("\(output.path): \(report.summary)")
       for line in HostSummary.lines(report.ranks) { print(line) }
     }
   }

@@ -21,14 +21,11 @@ struct JointCommand: JobCommand {
 
   @OptionGroup var arguments: JointArguments
   @OptionGroup var resourceArguments: ResourceArguments
-
-  @Option(name: .shortAndLong, help: "The folder to be made; it appears when it is complete.")
-  var output: String
+  @OptionGroup var output: OutputArguments
 
   var carriesOn: Bool { true }
 
   func validate() throws {
-    if output.isEmpty { throw ValidationError("-o is empty; give the folder to be made") }
     if resourceArguments.headCoordinates {
       throw ValidationError("--head-coordinates leaves rank 0 out, and joint takes all ranks; leave it out")
     }
@@ -38,13 +35,13 @@ struct JointCommand: JobCommand {
     let request = try arguments.request()
     let bytes = world.rank == 0 ? try JointPlan(request).encoded() : []
     let plan = try JointPlan(decoding: world.broadcast(bytes, root: 0))
-    try withOutput(output, on: world, completed: { completedSummary(plan) }) { folder in
+    try withOutput(output.path, on: world, completed: { completedSummary(plan) }) { folder in
       try decompose(plan, into: folder, on: world)
     }
   }
 
   private func completedSummary(_ plan: JointPlan) -> String? {
-    JointReport.completed(at: output, plan, version: Unbraid.version).map { "\($0.groups.count) groups" }
+    JointReport.completed(at: output.path, plan, version: Unbraid.version).map { "\($0.groups.count) groups" }
   }
 
   private func decompose(
@@ -62,7 +59,7 @@ struct JointCommand: JobCommand {
     if let report {
       for line in report.lines { print(line) }
       for group in report.record.unchangedGroups { print("\(group): did not change") }
-      print("\(output): \(report.record.groups.count) groups")
+      print("\(output.path): \(report.record.groups.count) groups")
     }
   }
 
