@@ -57,14 +57,11 @@ public struct ResolvedEdit: Sendable {
     let keep = try ComponentSelection(edit.keep, in: folder)
     let drop = try ComponentSelection(edit.drop, in: folder)
     let scale = try ComponentScales(edit.scale, in: folder)
-    var wanted: Set<Int> = []
-    for name in edit.groups.flatMap({ $0.split(separator: ",").map(String.init) }) {
-      wanted.insert(try folder.group(name))
-    }
+    let wanted = try folder.groups(edit.groups)
     let inLayers = try modulesInLayers(edit.layers, of: record)
     var groups: [Group] = []
     for (index, group) in record.groups.enumerated() {
-      let isKept = (edit.keep.isEmpty || keep.names(group: index)) && (wanted.isEmpty || wanted.contains(index))
+      let isKept = (edit.keep.isEmpty || keep.names(group: index)) && wanted.contains(index)
       var factors: [ComponentSide: [Double]] = [:]
       for set in folder.sets[index] {
         let place = ComponentPlace(group: index, side: set.side)

@@ -9,10 +9,14 @@ public struct ComponentListing: Sendable, Codable, Equatable {
   public let shortName: String
   /// Module paths, in the order of `layerShares`.
   public let modules: [String]
+  /// The layer of each module, as its path says; nil outside the layers.
+  public let layers: [Int?]
   /// ‖Δ‖² over all layers and fine-tuned models.
   public let energy: Double
   /// The part of it that the decomposition holds.
   public let energyKept: Double
+  /// What the search for components had to say, such as that they are degenerate.
+  public let notes: [String]
   /// One set of components, or the two of Tucker, each of which is all of the decomposition.
   public let sets: [SetListing]
 
@@ -50,7 +54,7 @@ public struct ComponentListing: Sendable, Codable, Equatable {
     public let name: String
     /// Numbers of its components.
     public let members: [Int]
-    /// Energy of all of them as a part of the group's.
+    /// Energy of their sum as a part of the group's: components of CP that cancel have more than that each.
     public let energyShare: Double
     /// The gap after its last member; nil at the end.
     public let gap: Double?
@@ -70,15 +74,18 @@ public struct ComponentListing: Sendable, Codable, Equatable {
     group = record.name
     self.shortName = shortName
     modules = record.modules
+    layers = record.modules.map { LayerPlace(module: $0).layer }
     energy = record.energy
     energyKept = record.energy > 0 ? 1 - record.residual / record.energy : 1
+    notes = record.components?.notes ?? []
     sets = record.componentSets(tensors.method).map { SetListing($0, of: tensors, shortName: shortName) }
   }
 }
 
 extension ComponentListing.SetListing {
   fileprivate init(_ set: ComponentSet, of tensors: GroupTensors, shortName: String) {
-    let spread = EnergySpread(tensors.energies(set.side), layerCount: tensors.record.modules.count)
+    let alone = tensors.energies(set.side)
+    let spread = EnergySpread(alone, layerCount: tensors.record.modules.count)
     let total = tensors.record.energy
     let values = spread.energies.map { $0.squareRoot() }
     let uses = tensors.record.components?.tunedUse ?? []
@@ -87,15 +94,18 @@ extension ComponentListing.SetListing {
       ComponentListing.Component(
         name: set.name(shortName, TripletNumbers(ranges: [number...number])), singularValue: values[number],
         energyShare: total > 0 ? spread.energies[number] / total : 0, gap: gap(values, after: number),
-        layerShares: spread.layerShares([number]), tunedShares: spread.tunedShares([number]),
+        layerShares: spread.layerShares(number), tunedShares: spread.tunedShares(number),
         tunedUse: number < uses.count ? uses[number] : nil)
     }
     blocks = tensors.blocks(set.side, energies: spread.energies).map { members in
-      ComponentListing.Block(
+      let sums = EnergySpread(
+        tensors.energies(ofSumsOf: members, set.side, alone: alone).map { [$0] },
+        layerCount: tensors.record.modules.count)
+      return ComponentListing.Block(
         name: set.name(shortName, TripletNumbers(ranges: members.map { $0...$0 })), members: members,
-        energyShare: members.reduce(0) { $0 + spread.energies[$1] } / max(total, .leastNormalMagnitude),
-        gap: gap(values, after: members[members.count - 1]), layerShares: spread.layerShares(members),
-        tunedShares: spread.tunedShares(members))
+        energyShare: total > 0 ? sums.energies[0] / total : 0,
+        gap: gap(values, after: members[members.count - 1]), layerShares: sums.layerShares(0),
+        tunedShares: sums.tunedShares(0))
     }
   }
 }
@@ -135,19 +145,17 @@ private struct EnergySpread {
     energies = (slices.first ?? []).indices.map { component in slices.reduce(0) { $0 + $1[component] } }
   }
 
-  func layerShares(_ members: [Int]) -> [Double] {
-    shares(members, count: layerCount) { $0 % layerCount }
+  func layerShares(_ component: Int) -> [Double] {
+    shares(component, count: layerCount) { $0 % layerCount }
   }
 
-  func tunedShares(_ members: [Int]) -> [Double] {
-    shares(members, count: slices.count / layerCount) { $0 / layerCount }
+  func tunedShares(_ component: Int) -> [Double] {
+    shares(component, count: slices.count / layerCount) { $0 / layerCount }
   }
 
-  private func shares(_ members: [Int], count: Int, place: (Int) -> Int) -> [Double] {
+  private func shares(_ component: Int, count: Int, place: (Int) -> Int) -> [Double] {
     var sums = [Double](repeating: 0, count: count)
-    for (slice, row) in slices.enumerated() {
-      for member in members { sums[place(slice)] += row[member] }
-    }
+    for (slice, row) in slices.enumerated() { sums[place(slice)] += row[component] }
     let total = sums.reduce(0, +)
     return sums.map { total > 0 ? $0 / total : 0 }
   }

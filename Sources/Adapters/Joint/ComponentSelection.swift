@@ -68,11 +68,22 @@ struct NamedComponents {
     sets = record.groups.map { $0.componentSets(record.method) }
   }
 
+  /// The number of a group.
   func group(_ text: String) throws(ComponentError) -> Int {
     guard let index = names.index(of: text) else {
       throw .unknownGroup(text: text, known: names.short)
     }
     return index
+  }
+
+  /// The numbers of groups that lists name; all of them if there is no list.
+  func groups(_ lists: [String]) throws(ComponentError) -> Set<Int> {
+    guard !lists.isEmpty else { return Set(sets.indices) }
+    var found: Set<Int> = []
+    for name in lists.flatMap({ $0.split(separator: ",") }) {
+      found.insert(try group(name.trimmingPrefix { $0 == " " }.description))
+    }
+    return found
   }
 
   /// The set and the numbers that stand after a colon, or that go on with the set before them.

@@ -95,4 +95,29 @@ public struct GroupTensors: Sendable {
       }
     }
   }
+
+  /// ‖·‖² of the sum of some components in every slice.
+  ///
+  /// - Parameters:
+  ///   - members: Their numbers.
+  ///   - side: One that the group has; directions of a basis are orthogonal, rank-one components are not.
+  ///   - alone: `energies(side)`.
+  func energies(ofSumsOf members: [Int], _ side: ComponentSide, alone: [[Double]]) -> [Double] {
+    guard side == .both, members.count > 1 else {
+      return alone.map { row in members.reduce(0) { $0 + row[$1] } }
+    }
+    let outProducts = gramMatrix(tensor("out").matrix.view.transposed)
+    let inProducts = gramMatrix(tensor("in").matrix.view.transposed)
+    return (0..<sliceCount).map { slice in
+      let weights = componentWeights(ofSlice: slice)
+      var sum = 0.0
+      for (position, one) in members.enumerated() {
+        sum += weights[one] * weights[one] * outProducts[one, one] * inProducts[one, one]
+        for other in members[..<position] {
+          sum += 2 * weights[one] * weights[other] * outProducts[one, other] * inProducts[one, other]
+        }
+      }
+      return max(0, sum)
+    }
+  }
 }

@@ -25,8 +25,8 @@ public struct JointModuleRecord: Sendable, Codable, Equatable {
 
 /// A module's factors as they are written, and what is known about them.
 package struct JointModuleUpdate: Sendable {
-  /// Rounded; nil if nothing is left.
-  package let written: LowRankUpdate?
+  /// Not yet rounded; nil if nothing is left.
+  package let factors: LowRankUpdate?
   /// What is known.
   package let record: JointModuleRecord
 
@@ -43,22 +43,20 @@ package struct JointModuleUpdate: Sendable {
   ///   - edit: The factors of the group's components.
   ///   - rank: The largest rank wanted; nil for the exact product.
   ///   - type: What the factors are rounded to.
-  /// - Throws: `AdapterError.factorOverflow` if an entry leaves the range of the type, or `LAPACKError`.
+  /// - Throws: `LAPACKError` if a small SVD fails.
   package init(
     _ tensors: GroupTensors, slice: Int, _ edit: ResolvedEdit.Group, rank: Int?, _ type: FactorType
   ) throws {
     let exact = tensors.update(ofSlice: slice, edit)
-    let cut: LowRankUpdate?
-    if let rank, let exact, exact.rank > rank { cut = try exact.truncated(to: rank) } else { cut = exact }
-    written = type == .f32 ? cut : cut?.rounded(to: type)
+    let cut = try exact.map { exact in
+      if let rank, exact.rank > rank { return try exact.truncated(to: rank) }
+      return exact
+    }
+    factors = cut
+    let written = type == .f32 ? cut : cut?.rounded(to: type)
     let group = tensors.record
     let module = group.modules[slice % group.modules.count]
     let whole = tensors.update(ofSlice: slice)
-    let energy = written?.energy ?? 0
-    guard energy.isFinite else {
-      throw AdapterError.factorOverflow(
-        module: module, factorType: type, largest: (cut?.energy ?? 0).squareRoot())
-    }
     let residual = group.residuals[slice].squareRoot()
     let taken = distance(whole, cut)
     let rounding = type == .f32 ? 0 : distance(cut, written)
@@ -68,7 +66,7 @@ package struct JointModuleUpdate: Sendable {
       ? (hypot(residual, taken), hypot(residual, taken)) : (abs(residual - taken), residual + taken)
     record = JointModuleRecord(
       module: module, group: group.name, rank: written?.rank ?? 0, norm: group.energies[slice].squareRoot(),
-      decompositionResidual: residual, writtenNorm: energy.squareRoot(), departure: distance(whole, written),
+      decompositionResidual: residual, writtenNorm: (written?.energy ?? 0).squareRoot(), departure: distance(whole, written),
       leastResidual: max(0, least - rounding), largestResidual: most + rounding)
   }
 }

@@ -6,13 +6,10 @@ internal import WeightSources
 struct BaseModules {
   /// The folder or file that was read.
   let path: String
-  /// What the model is used for, as PEFT calls it.
-  let taskType: String?
-  /// The paths of all modules that own a tensor, as PEFT sees them.
-  let allModulePaths: [String]
-  /// Whether linear layers are stored transposed.
-  var usesConv1D: Bool { naming.usesConv1D }
   private let naming: PEFTNaming
+  private let taskType: String?
+  /// Of all modules that own a tensor.
+  private let allPaths: [String]
 
   /// Reads the headers and sees that the modules of a decomposition are there.
   ///
@@ -37,7 +34,7 @@ struct BaseModules {
     self.path = path
     self.naming = naming
     taskType = Adapters.taskType(ofArchitecture: configuration?.architectures.first)
-    allModulePaths = Set(
+    allPaths = Set(
       checkpoint.tensors.values.map { tensor in
         naming.path(
           of: modulePath(ofTensor: tensor.name), role: ModuleRole(tensor: tensor.name, shape: tensor.shape))
@@ -45,13 +42,16 @@ struct BaseModules {
     ).sorted()
   }
 
-  /// A linear module's path as PEFT sees it.
-  func path(of module: String) -> String { naming.path(of: module, role: .linear) }
+  /// What an adapter's configuration says of this model.
+  func description(_ baseName: String) -> PEFTAdapterWriter.Description {
+    PEFTAdapterWriter.Description(
+      baseModel: baseName, taskType: taskType, fanInFanOut: naming.usesConv1D, targets: .among(allPaths))
+  }
 
   /// A module of a group as an adapter's file lays it out.
   func module(_ module: String, _ group: JointGroupRecord, rank: Int) -> AdapterLayout.Module {
     AdapterLayout.Module(
-      path: path(of: module), role: .linear, layout: .outputByInput, rowCount: group.shape[0],
+      path: naming.path(of: module, role: .linear), role: .linear, layout: .outputByInput, rowCount: group.shape[0],
       columnCount: group.shape[1], largestRank: rank)
   }
 }

@@ -80,7 +80,7 @@ public struct JointAdapter: Sendable {
   public func write(into output: OutputFolder, version: String) throws -> Report {
     do {
       try output.clearContents()
-      let modules = try writeFactors(output.contentsPath + "/adapter_model.safetensors")
+      let modules = try writeFactors(output.contentsPath)
       let report = Report(
         version: version, decomposition: request.folder, method: folder.record.method,
         tuned: folder.record.tuned[tuned], options: optionRows, modules: modules, notes: edit.notes)
@@ -93,27 +93,25 @@ public struct JointAdapter: Sendable {
     }
   }
 
+  /// Writes the factors and the configuration, a module at a time.
   private func writeFactors(_ path: String) throws -> [JointModuleRecord] {
     let record = folder.record
     let layout = try AdapterLayout(
-      modules: record.groups.flatMap { group in group.modules.map { base.module($0, group, rank: largestRank(group)) } },
-      savable: [], factorType: request.factorType, writesBias: false)
-    var file = try PEFTAdapterFile(path: path, layout: layout)
+      modules: record.groups.flatMap { group in
+        group.modules.map { base.module($0, group, rank: largestRank(group)) }
+      }, savable: [], factorType: request.factorType, writesBias: false)
+    var writer = try PEFTAdapterWriter(folder: path, layout: layout, description: base.description(baseName))
     var records: [JointModuleRecord] = []
-    let type = request.factorType.elementType
     for (group, groupEdit) in zip(record.groups, edit.groups) {
       let tensors = try GroupTensors(group, of: folder)
       for layer in group.modules.indices {
         let update = try JointModuleUpdate(
-          tensors, slice: tuned * group.modules.count + layer, groupEdit, rank: request.rank, request.factorType)
-        if let written = update.written {
-          try file.write(
-            LoRAFactors(
-              a: type.encode(written.a.matrix), b: type.encode(written.b.matrix), rank: written.rank,
-              residualEnergy: update.record.largestResidual * update.record.largestResidual),
-            module: records.count)
+          tensors, slice: tuned * group.modules.count + layer, groupEdit, rank: request.rank,
+          request.factorType)
+        if let factors = update.factors {
+          try writer.write(a: factors.a.matrix, b: factors.b.matrix, module: records.count)
         } else {
-          try file.omit(module: records.count)
+          try writer.omit(module: records.count)
         }
         records.append(update.record)
       }
@@ -121,8 +119,13 @@ public struct JointAdapter: Sendable {
     guard records.contains(where: { $0.rank > 0 }) else {
       throw ComponentError.nothingLeft(isComplement: request.edit.takesComplement)
     }
-    try file.finish()
+    let configuration = try writer.finish()
+    try writeDurably(configuration.encoded(), to: path + "/adapter_config.json")
     return records
+  }
+
+  private var baseName: String {
+    request.baseName ?? URL(fileURLWithPath: base.path).standardizedFileURL.path
   }
 
   /// The rank that no edit of a group exceeds.
@@ -132,12 +135,6 @@ public struct JointAdapter: Sendable {
   }
 
   private func writeTexts(_ report: Report, _ path: String) throws {
-    let ranks = report.modules.filter { $0.rank > 0 }.map { (base.path(of: $0.module), $0.rank) }
-    let baseName = request.baseName ?? URL(fileURLWithPath: base.path).standardizedFileURL.path
-    let configuration = PEFTConfiguration(
-      baseModel: baseName, taskType: base.taskType, ranks: Dictionary(uniqueKeysWithValues: ranks),
-      allModules: base.allModulePaths, fanInFanOut: base.usesConv1D)
-    try writeDurably(configuration.encoded(), to: path + "/adapter_config.json")
     let card = JointAdapterCard(
       baseModel: baseName, tunedModel: report.tuned, method: report.method, options: report.options,
       modules: report.modules, notes: report.notes)
@@ -161,14 +158,18 @@ public struct JointAdapter: Sendable {
   }
 }
 
-extension JointFolder {
-  /// The components of every group.
-  ///
-  /// - Throws: `JointFolderError` or `CheckpointError` for damaged tensors.
-  public func listings() throws -> [ComponentListing] {
-    let names = GroupNames(record.groups.map(\.name))
-    return try zip(record.groups, names.short).map { group, name in
-      ComponentListing(try GroupTensors(group, of: self), shortName: name)
+extension JointAdapter.Report {
+  /// The line a person wants to read at the end.
+  public var summary: String {
+    let written = modules.filter { $0.rank > 0 }
+    let ranks = written.map(\.rank)
+    let (fewest, most) = (ranks.min() ?? 0, ranks.max() ?? 0)
+    let energy = modules.reduce(0) { $0 + $1.norm * $1.norm }
+    let bounds = [\JointModuleRecord.leastResidual, \.largestResidual].map { bound in
+      (modules.reduce(0) { $0 + $1[keyPath: bound] * $1[keyPath: bound] } / energy).squareRoot()
     }
+    return "\(written.count) of \(modules.count) modules, rank \(fewest)" + (most > fewest ? " to \(most)" : "")
+      + String(format: ", relative residual %.4f", bounds[0])
+      + (bounds[1] - bounds[0] > 5e-5 ? String(format: " to %.4f", bounds[1]) : "")
   }
 }
