@@ -108,6 +108,7 @@ struct Unbraid: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      PlanCommand.self, ExtractCommand.self, JointCommand.self, SweepCommand.self, ExportCommand.self,
+      PlanCommand.self, ExtractCommand.self, JointCommand.self, ComponentsCommand.self, AdapterCommand.self,
+      SweepCommand.self, ExportCommand.self, OverlapCommand.self,
     ])
 }
