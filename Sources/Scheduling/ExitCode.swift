@@ -30,13 +30,14 @@ public enum ExitCode: Int32, Sendable, Codable {
       case is JobStopped: .resumable
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
+      case let error as ProfileError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
       case is PEFTAdapterError, is MergeError: .badInput
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError: .usage
+      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is ComponentError: .usage
       case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
-        is DistributedSVDError:
+        is JointAdapterError, is DistributedSVDError:
         .badInput
       default: .internalFault
       }

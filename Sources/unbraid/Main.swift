@@ -108,7 +108,8 @@ struct Unbraid: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      PlanCommand.self, ExtractCommand.self, JointCommand.self, SweepCommand.self,
-      MergeCommand.self, VerifyCommand.self, GraftCommand.self,
+      PlanCommand.self, ExtractCommand.self, JointCommand.self, ComponentsCommand.self, AdapterCommand.self,
+      SweepCommand.self, MergeCommand.self, VerifyCommand.self, GraftCommand.self, ExportCommand.self,
+      OverlapCommand.self,
     ])
 }
