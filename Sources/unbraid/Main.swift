@@ -108,6 +108,8 @@ struct Unbraid: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      PlanCommand.self, ExtractCommand.self, JointCommand.self, ScanCommand.self, SweepCommand.self,
+      PlanCommand.self, ExtractCommand.self, JointCommand.self, ComponentsCommand.self, AdapterCommand.self,
+      SweepCommand.self, MergeCommand.self, VerifyCommand.self, GraftCommand.self, ExportCommand.self,
+      OverlapCommand.self, ScanCommand.self,
     ])
 }
