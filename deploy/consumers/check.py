@@ -9,9 +9,10 @@ from pathlib import Path
 import extraction
 import merging
 import profiles
+import spectra
 from support import Skip
 
-TOPICS = [extraction, merging, profiles]
+TOPICS = [extraction, merging, profiles, spectra]
 
 
 def main():
