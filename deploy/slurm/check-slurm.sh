@@ -31,10 +31,10 @@ start_killed srun node5,node6
 start_killed mpirun node9,node10
 check_extract srun
 check_extract mpirun
+check_joint
 start_array
 check_ends_with 65 "whose models are damaged" \
   "$slurm/extract.sbatch" "$work/damaged" "${pair[1]}" -o "$work/none"
-# Waits for the command: until it exists, this tries what the script shares with the others.
 check_ends_with 64 "whose command line is wrong (joint.sbatch)" "$slurm/joint.sbatch" --no-such-option
 check_array
 check_stopped srun

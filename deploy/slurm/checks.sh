@@ -95,6 +95,21 @@ check_extract() {
   passed "two nodes, $launcher: the adapter of one rank, $(since "$since") s"
 }
 
+check_joint() {
+  local log=$work/joint.log since job file
+  since=$(seconds)
+  "$UNBRAID" joint "${pair[@]}" --rank 8 --targets down_proj -o "$work/joint-alone" >"$work/log" 2>&1 ||
+    failed "a joint decomposition on one rank alone ended with $?"
+  job=$(submit node7,node8 "$log" --nodes=2 --time=10 \
+    "$slurm/joint.sbatch" "${pair[@]}" --rank 8 --targets down_proj -o "$work/joint")
+  [ "$(ending "$job" 120)" = COMPLETED ] || job_failed "$log" "job $job is $(state "$job") and not COMPLETED"
+  for file in decomposition.json group-001.safetensors; do
+    cmp -s "$work/joint-alone/$file" "$work/joint/$file" ||
+      job_failed "$log" "two nodes made another $file than one rank alone"
+  done
+  passed "a joint decomposition on two nodes: the files of one rank, $(since "$since") s"
+}
+
 # A job that cannot succeed: the same exit code again and again would be a waste of an allocation.
 check_ends_with() {
   local code=$1 what=$2 script=$3 since launcher job log
@@ -153,10 +168,6 @@ check_array() {
 # Two groups of experiments as two tasks of an array, beside each other on one node.
 check_sweep() {
   local since log=$work/sweep.log folder job index adapter count=0
-  if ! "$UNBRAID" --help | grep -q '^ *sweep '; then
-    echo "  skipped sweep.sbatch: this unbraid has no command sweep"
-    return
-  fi
   since=$(seconds)
   for folder in alone array; do
     mkdir "$work/$folder"

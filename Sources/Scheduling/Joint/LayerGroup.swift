@@ -27,24 +27,6 @@ public struct LayerGroup: Sendable, Codable {
   public var sliceCount: Int { modules.count * pairs.count }
 }
 
-/// The place of a module in a model: the number of its layer and what follows it.
-struct LayerPlace {
-  /// The first component of the path that is a number; nil for a module outside the layers.
-  let layer: Int?
-  /// The components after it; the whole path outside the layers.
-  let type: String
-
-  init(module: String) {
-    let parts = module.split(separator: ".", omittingEmptySubsequences: false)
-    guard let index = parts.firstIndex(where: { Int($0) != nil }), index + 1 < parts.count else {
-      (layer, type) = (nil, module)
-      return
-    }
-    layer = Int(parts[index])
-    type = parts[(index + 1)...].joined(separator: ".")
-  }
-}
-
 /// Modules that come from one layer or belong to no layer come by number, then by name.
 func isBefore(_ one: String, _ other: String) -> Bool {
   let (first, second) = (LayerPlace(module: one).layer ?? -1, LayerPlace(module: other).layer ?? -1)

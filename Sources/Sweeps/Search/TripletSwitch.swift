@@ -1,3 +1,5 @@
+internal import Adapters
+
 /// Some neighbouring singular values of one type of module, which a search keeps or leaves out together.
 package struct TripletSwitch: Equatable {
   package let type: String
