@@ -104,7 +104,8 @@ package struct AdapterEmission: ~Copyable {
     }
     return PEFTConfiguration(
       baseModel: plan.request.baseName, taskType: plan.taskType,
-      ranks: Dictionary(uniqueKeysWithValues: ranks), allModules: plan.allModulePaths,
+      ranks: Dictionary(uniqueKeysWithValues: ranks),
+      targets: TargetModules(adapted: ranks.map(\.0), all: plan.allModulePaths),
       modulesToSave: saved.modules.sorted(), hasLoRABias: plan.layout.writesBias, fanInFanOut: plan.usesConv1D
     )
   }
