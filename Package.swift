@@ -57,7 +57,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid",
     dependencies: [
-      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Initialisations", "Scheduling", "Sweeps",
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Initialisations", "Scheduling",
+      "Sweeps",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
   .executableTarget(

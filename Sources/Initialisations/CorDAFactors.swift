@@ -1,11 +1,11 @@
 public import LinearAlgebra
 
 /// The second moments of a module's inputs, made invertible as CorDA does it.
-public struct DampedCovariance: ~Copyable {
+struct DampedCovariance: ~Copyable {
   /// C + damping · mean(diag C) · I.
   let matrix: Matrix<Double>
   /// What was needed.
-  public let damping: Double
+  let damping: Double
 
   /// The first damping that is tried, as in PEFT.
   private static let firstDamping: Float = 0.01
@@ -21,7 +21,7 @@ public struct DampedCovariance: ~Copyable {
   ///   - covariance: Symmetric, of finite entries.
   ///   - module: Whose, for the error.
   /// - Throws: `InitialisationError.uselessCovariance` if no damping helps.
-  public init(_ covariance: borrowing Matrix<Float>, module: String) throws(InitialisationError) {
+  init(_ covariance: borrowing Matrix<Float>, module: String) throws(InitialisationError) {
     let order = covariance.rowCount
     let mean = Float((0..<order).reduce(0) { $0 + Double(covariance[$1, $1]) } / Double(max(1, order)))
     guard mean > 0 else {
@@ -30,7 +30,8 @@ public struct DampedCovariance: ~Copyable {
     var damping = Self.firstDamping
     while !Self.isInvertible(covariance, shift: mean * damping) {
       guard damping < 1e6 else {
-        throw .uselessCovariance(module: module, problem: "has no inverse however much is added to its diagonal")
+        throw .uselessCovariance(
+          module: module, problem: "has no inverse however much is added to its diagonal")
       }
       damping *= 2
     }
@@ -48,15 +49,16 @@ extension FactorPair {
   ///
   /// - Parameters:
   ///   - weight: W, out × in.
-  ///   - covariance: C, in × in.
+  ///   - covariance: C before damping, in × in, of finite entries.
   ///   - mode: Whether the first or the last triplets.
   ///   - rank: How many.
   ///   - module: Whose, for the error.
-  /// - Throws: `InitialisationError.uselessCovariance` if C is not positive definite, `LAPACKError` if the SVD fails.
+  /// - Throws: `InitialisationError.uselessCovariance` if no damping makes C invertible, `LAPACKError` if the SVD fails.
   public init(
-    weightedOf weight: borrowing Matrix<Float>, _ covariance: borrowing DampedCovariance, mode: CorDAMode,
+    weightedOf weight: borrowing Matrix<Float>, by covariance: borrowing Matrix<Float>, mode: CorDAMode,
     rank: Int, module: String
   ) throws {
+    let covariance = try DampedCovariance(covariance, module: module)
     guard let factor = Cholesky(lowerTriangle: covariance.matrix) else {
       throw InitialisationError.uselessCovariance(
         module: module, problem: "is not positive definite: no sum of squares of inputs is like that")
@@ -66,7 +68,8 @@ extension FactorPair {
     let columns = svd.vh.selectingRows(Array(chosen)).transposed()
     factor.solve(columns.view)
     self.init(
-      splitting: Array(svd.s[chosen]), u: svd.u.copyingColumns(chosen), v: columns.transposed(), rank: rank)
+      splitting: Array(svd.s[chosen]), u: svd.u.copyingColumns(chosen), v: columns.transposed(), rank: rank,
+      damping: covariance.damping)
   }
 }
 

@@ -8,22 +8,28 @@ public struct FactorPair: ~Copyable {
   public let right: Matrix<Double>
   /// Singular values or what stands for them, one a column of B.
   public let values: [Double]
+  /// What CorDA added to the covariance's diagonal, as a multiple of its mean.
+  public let damping: Double?
 
   /// B and A as they are, whose columns and rows the values are said to belong to.
-  init(left: consuming Matrix<Double>, right: consuming Matrix<Double>, values: [Double]) {
+  init(
+    left: consuming Matrix<Double>, right: consuming Matrix<Double>, values: [Double], damping: Double? = nil
+  ) {
     self.left = left
     self.right = right
     self.values = values
+    self.damping = damping
   }
 
   /// U·√S and √S·V, with zeros for ranks that the matrix does not have.
   init(
-    splitting values: [Double], u: borrowing Matrix<Double>, v: borrowing Matrix<Double>, rank: Int
+    splitting values: [Double], u: borrowing Matrix<Double>, v: borrowing Matrix<Double>, rank: Int,
+    damping: Double? = nil
   ) {
     let roots = values.map { $0.squareRoot() }
-    left = scaledColumns(u, by: roots, count: rank)
-    right = scaledRows(v, by: roots, count: rank)
-    self.values = values + Array(repeating: 0, count: rank - values.count)
+    self.init(
+      left: scaledColumns(u, by: roots, count: rank), right: scaledRows(v, by: roots, count: rank),
+      values: values + Array(repeating: 0, count: rank - values.count), damping: damping)
   }
 }
 

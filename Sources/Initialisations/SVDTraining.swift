@@ -4,12 +4,18 @@ public import LinearAlgebra
 public enum SVDTraining {
   /// The matrices of a layer that it replaces, where a model has them; beside these the head, always.
   public static let layerModules = [
-    "mlp.down_proj", "mlp.up_proj", "mlp.gate_proj", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+    "mlp.down_proj", "mlp.up_proj", "mlp.gate_proj", "self_attn.q_proj", "self_attn.k_proj",
+    "self_attn.v_proj",
     "self_attn.o_proj", "mlp.gate_up_proj", "self_attn.qkv_proj",
   ]
 
+  /// A name that no loader of models looks for: read as a model, the residuals would pass for the weights.
+  public static let fileName = "svd_decomposed.safetensors"
+
   /// A module's tensors, in the order of `SVDTrainingFactors`.
-  public static func tensorNames(ofModule path: String) -> (u: String, sigma: String, v: String, weight: String) {
+  public static func tensorNames(ofModule path: String) -> (
+    u: String, sigma: String, v: String, weight: String
+  ) {
     (path + ".U", path + ".sigma", path + ".V", path + ".weight")
   }
 

@@ -16,9 +16,9 @@ public struct StoredMatrix: ~Copyable {
   ///   - type: Where to.
   ///   - module: Whose it is, for the error.
   /// - Throws: `InitialisationError.overflow` if an entry is beyond the type's range.
-  public init(_ matrix: borrowing Matrix<Double>, as type: ElementType, module: String) throws(
-    InitialisationError
-  ) {
+  public init(_ matrix: borrowing Matrix<Double>, as type: ElementType, module: String)
+    throws(InitialisationError)
+  {
     let bytes = type.encode(matrix)
     let decoded = type.decode(bytes, rows: matrix.rowCount, columns: matrix.columnCount)
     if let (row, column) = decoded.firstNonFinite() {
@@ -56,7 +56,9 @@ public struct ResidualWeight {
     let residual = weight.widened()
     multiply(left.view, right.view, into: residual.view, alpha: -1, beta: 1)
     bytes = try StoredMatrix(isTransposed ? residual.transposed() : residual, as: type, module: module).bytes
-    productEnergy = innerProduct(
-      rowProducts(left.transposed(), left.transposed()).view, rowProducts(right, right).view)
+    let columns = left.transposed()
+    let leftGram = rowProducts(columns, columns)
+    let rightGram = rowProducts(right, right)
+    productEnergy = innerProduct(leftGram.view, rightGram.view)
   }
 }
