@@ -52,10 +52,10 @@ public struct CheckpointWriter: ~Copyable {
   /// - Throws: `CheckpointError` if the source was changed or the device fails, and whatever the closure throws.
   public consuming func finish(replacing: (TensorLocation) throws -> [UInt8]? = { _ in nil }) throws {
     for shard in shards { try shard.finish(replacing) }
-    if let index { try writeSmallFile(index, folder + "/model.safetensors.index.json") }
+    if let index { try writeDurably(index, to: folder + "/model.safetensors.index.json") }
     for file in try ModelCompanions.files(of: source) {
       let contents = try RandomAccessFile(path: file)
-      try writeSmallFile(try contents.bytes(0..<contents.size, of: "file"), folder + "/" + fileName(file))
+      try writeDurably(try contents.bytes(0..<contents.size, of: "file"), to: folder + "/" + fileName(file))
     }
   }
 }
@@ -89,11 +89,4 @@ private final class Shard {
     }
     if let writer = writer.take() { try writer.finish() }
   }
-}
-
-/// Writes a file durably: it appears whole, or not at all.
-private func writeSmallFile(_ bytes: [UInt8], _ path: String) throws {
-  let file = try PartialFile(finalPath: path)
-  try file.write(bytes, at: 0)
-  try file.publish(size: bytes.count)
 }

@@ -52,6 +52,8 @@ struct AdapterContents {
   /// - Parameters:
   ///   - resolver: Ranks and scales.
   ///   - parameters: `target_parameters`, whose factors hold all experts: their rank is a multiple.
+  /// - Returns: What the file has.
+  /// - Throws: `PEFTAdapterError` for the first that is not whole or does not fit.
   func modules(_ resolver: ScaleResolver, ofExperts parameters: [String]) throws -> [PEFTAdapter.Module] {
     try parts.sorted { $0.key < $1.key }.map { path, parts in
       guard let a = parts.a, let b = parts.b else { throw missingHalf(of: path, parts) }

@@ -56,8 +56,8 @@ public struct PEFTAdapter: Sendable {
 
   /// Reads the header and the configuration of a folder and checks them against each other.
   ///
-  /// - Parameters:
-  ///   - path: The folder.
+  /// - Parameter path: The folder.
+  /// - Returns: The adapter, none of whose factors has been read.
   /// - Throws: `PEFTAdapterError` or `CheckpointError` with what is wrong.
   public static func open(_ path: String) throws -> PEFTAdapter {
     let folder = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
