@@ -109,5 +109,6 @@ struct Unbraid: ParsableCommand {
     version: version,
     subcommands: [
       PlanCommand.self, ExtractCommand.self, JointCommand.self, SweepCommand.self, InitCommand.self,
+      ConvertCommand.self,
     ])
 }

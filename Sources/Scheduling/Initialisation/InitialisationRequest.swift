@@ -105,7 +105,7 @@ public enum InitialisationRequestError: Error, CustomStringConvertible, Equatabl
     switch self {
     case .noCovariance:
       "--as corda needs the covariances of the modules' inputs; give a safetensors file with --covariance "
-        + "(deploy/examples/corda_covariances.py makes one)"
+        + "(deploy/consumers/covariances.py makes one of PEFT's)"
     case .foreignOption(let option, let method):
       "\(option) does not belong to --as \(method.rawValue); leave it out"
     }

@@ -8,6 +8,8 @@ public struct InitialisedModule: Sendable, Codable {
   public let path: String
   /// The shape of its stored weight.
   public let shape: [Int]
+  /// Whether that is in × out.
+  public let isTransposed: Bool
   /// How many triplets, columns or singular values are trained.
   public let rank: Int
   /// ‖W‖_F².

@@ -121,7 +121,8 @@ struct InitialisationWork: UnitWork {
     _ values: [Double], damping: Double?
   ) -> InitialisedModule {
     InitialisedModule(
-      module: module.name, path: module.layout.path, shape: module.weight.shape, rank: module.rank,
+      module: module.name, path: module.layout.path, shape: module.weight.shape,
+      isTransposed: module.isTransposed, rank: module.rank,
       energy: weight.sumOfSquares(), productEnergy: residual.productEnergy, values: values, damping: damping)
   }
 

@@ -45,8 +45,8 @@ struct InitCommand: JobCommand {
     help: ArgumentHelp(
       "corda: safetensors with the second moments of each module's inputs.",
       discussion: """
-        Tensors of in × in numbers under the modules' names; deploy/examples/corda_covariances.py makes one from what
-        PEFT's preprocess_corda saves, or from text.
+        Tensors of in × in numbers under the modules' names; deploy/consumers/covariances.py makes it of the file that
+        PEFT's preprocess_corda saves.
         """), completion: .file(extensions: ["safetensors"]))
   var covariance: String?
 
