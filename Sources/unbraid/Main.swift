@@ -124,6 +124,8 @@ struct Unbraid: ParsableCommand {
           ExportCommand.self,
           MergeCommand.self,
           GraftCommand.self,
+          InitCommand.self,
+          ConvertCommand.self,
         ]),
       CommandGroup(
         name: "Compare",
