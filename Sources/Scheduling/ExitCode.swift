@@ -1,4 +1,5 @@
 internal import Adapters
+internal import Analysis
 internal import Checkpoints
 internal import DistributedLinearAlgebra
 internal import Initialisations
@@ -41,7 +42,9 @@ public enum ExitCode: Int32, Sendable, Codable {
         is JointRequestError,
         is JointPlanError,
         is ComponentError,
-        is InitialisationRequestError:
+        is InitialisationRequestError,
+        is ScanRequestError,
+        is ScanPlanError:
         .usage
       case is HostError,
         is LAPACKError,
@@ -51,6 +54,7 @@ public enum ExitCode: Int32, Sendable, Codable {
         is JointAdapterError,
         is PEFTAdapterError,
         is MergeError,
+        is LayerRatiosError,
         is DistributedSVDError:
         .badInput
       default: .internalFault

@@ -115,6 +115,7 @@ struct Unbraid: ParsableCommand {
           ExtractCommand.self,
           JointCommand.self,
           SweepCommand.self,
+          ScanCommand.self,
         ]),
       CommandGroup(
         name: "Make something of the parts",
