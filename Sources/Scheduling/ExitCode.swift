@@ -34,7 +34,7 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as any ExitCoded: error.exitCode
       case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is ComponentError: .usage
       case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
-        is JointAdapterError, is DistributedSVDError:
+        is JointAdapterError, is DistributedSVDError, is OverlapError:
         .badInput
       default: .internalFault
       }
