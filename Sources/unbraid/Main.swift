@@ -107,8 +107,32 @@ struct Unbraid: ParsableCommand {
       On several:      mpirun -n 16 --hostfile hostfiles/lab unbraid extract BASE TUNED -o adapter --rank 32
       """,
     version: version,
-    subcommands: [
-      PlanCommand.self, ExtractCommand.self, JointCommand.self, ComponentsCommand.self, AdapterCommand.self,
-      SweepCommand.self, ExportCommand.self, OverlapCommand.self,
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Take models apart",
+        subcommands: [
+          PlanCommand.self,
+          ExtractCommand.self,
+          JointCommand.self,
+          SweepCommand.self,
+          ScanCommand.self,
+        ]),
+      CommandGroup(
+        name: "Make something of the parts",
+        subcommands: [
+          ComponentsCommand.self,
+          AdapterCommand.self,
+          ExportCommand.self,
+          MergeCommand.self,
+          GraftCommand.self,
+          InitCommand.self,
+          ConvertCommand.self,
+        ]),
+      CommandGroup(
+        name: "Compare",
+        subcommands: [
+          OverlapCommand.self,
+          VerifyCommand.self,
+        ]),
     ])
 }

@@ -2,7 +2,9 @@ internal import WeightSources
 
 /// What is to be done to the components of a folder, as typed.
 public struct ComponentEdit: Sendable, Codable, Equatable {
-  /// Components to keep; without any, all are kept. Of groups that it does not name nothing is.
+  /// Components to keep; without any, all are kept.
+  ///
+  /// Of groups that it does not name nothing is.
   public var keep: [String] = []
   /// Components to leave out, also of those kept.
   public var drop: [String] = []
