@@ -55,6 +55,7 @@ public enum ExitCode: Int32, Sendable, Codable {
         is PEFTAdapterError,
         is MergeError,
         is LayerRatiosError,
+        is OverlapError,
         is DistributedSVDError:
         .badInput
       default: .internalFault
