@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 import Foundation
 
 /// The components of a group as a table for a terminal.
@@ -23,7 +24,8 @@ struct ComponentTable {
     let head =
       "\(listing.shortName) (\(listing.group)): \(listing.modules.count) layers, "
       + String(format: "%.2f %% of the energy in the decomposition", 100 * listing.energyKept)
-    return ([([head] + listing.notes).joined(separator: "\n")] + listing.sets.map(table)).joined(separator: "\n\n")
+    return ([([head] + listing.notes).joined(separator: "\n")] + listing.sets.map(table)).joined(
+      separator: "\n\n")
   }
 
   private func table(_ set: ComponentListing.SetListing) -> String {
@@ -41,7 +43,8 @@ struct ComponentTable {
   }
 
   /// The part of a block's energy in one fine-tuned model, with a sign where a component is used with one.
-  private func use(_ block: ComponentListing.Block, _ set: ComponentListing.SetListing, model: Int) -> String {
+  private func use(_ block: ComponentListing.Block, _ set: ComponentListing.SetListing, model: Int) -> String
+  {
     let share = percent(block.tunedShares[model])
     guard block.members.count == 1, let uses = set.components[block.members[0]].tunedUse else { return share }
     return (uses[model] < 0 ? "-" : "+") + share
@@ -61,6 +64,3 @@ struct ComponentTable {
 
   private func percent(_ fraction: Double) -> String { String(format: "%.2f %%", 100 * fraction) }
 }
-
-/// The last component of a path.
-private func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }

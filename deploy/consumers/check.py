@@ -7,12 +7,13 @@ import tempfile
 from pathlib import Path
 
 import extraction
+import initialisations
 import merging
 import profiles
 import spectra
 from support import Skip
 
-TOPICS = [extraction, merging, profiles, spectra]
+TOPICS = [extraction, initialisations, merging, profiles, spectra]
 
 
 def main():
