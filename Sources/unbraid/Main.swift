@@ -115,7 +115,7 @@ struct Unbraid: ParsableCommand {
           ExtractCommand.self,
           JointCommand.self,
           SweepCommand.self,
-          ScanCommand.self,
+          ScanCommand.self, CompareCommand.self,
         ]),
       CommandGroup(
         name: "Result",
