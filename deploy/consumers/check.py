@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import comparing
 import extraction
 import initialisations
 import merging
@@ -13,7 +14,7 @@ import profiles
 import spectra
 from support import Skip
 
-TOPICS = [extraction, initialisations, merging, profiles, spectra]
+TOPICS = [comparing, extraction, initialisations, merging, profiles, spectra]
 
 
 def main():

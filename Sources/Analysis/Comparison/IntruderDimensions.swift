@@ -84,9 +84,11 @@ private func transposedImages(
   for start in stride(from: 0, to: tuned.rowCount, by: blockLength) {
     let rows = start..<min(start + blockLength, tuned.rowCount)
     let left = Matrix<Double>(uninitializedRows: count, columns: rows.count)
-    multiply(vectors.view.rows(0..<count), widened(tuned.view.rows(rows)).view.transposed, into: left.view)
+    let new = widened(tuned.view.rows(rows))
+    let old = widened(base.view.rows(rows))
+    multiply(vectors.view.rows(0..<count), new.view.transposed, into: left.view)
     for (row, length) in lengths.enumerated() { left.view.scaleRow(row, by: length > 0 ? 1 / length : 0) }
-    multiply(left.view, widened(base.view.rows(rows)).view, into: images.view, beta: 1)
+    multiply(left.view, old.view, into: images.view, beta: 1)
   }
   return images
 }

@@ -35,8 +35,10 @@ public struct UpdateRank: Sendable, Codable, Equatable {
 
   /// Neighbours of which one is so many times the other are two kinds.
   private static let gap = 1.5
-  /// Components so far above the floor are no rounding.
+  /// Components so far above the floor, with nothing between, are no rounding.
   private static let farAbove = 4.0
+  /// The pattern of rounding reaches so far above the floor, at most.
+  private static let reach = 16.0
   /// What rounding may leave, by the spread of its sum and by what is not quite independent in it.
   private static let largestRest = 1.1
 
@@ -62,20 +64,24 @@ public struct UpdateRank: Sendable, Codable, Equatable {
       self.init(.hidden, 0, values, noise)
       return
     }
-    let candidates = (1...count).filter { $0 < values.count && values[$0 - 1] >= Self.gap * values[$0] }
-    let alone = UpdateRank(.exact, count, values, noise)
-    if candidates == [count], values[count - 1] >= Self.farAbove * noise.floor,
-      alone.restOverRounding <= Self.largestRest
+    // Where one component is followed by a much smaller one near the floor, the latter may be rounding.
+    let ends = (1...count).filter { rank in
+      rank < values.count && values[rank] < Self.reach * noise.floor
+        && values[rank - 1] >= Self.gap * values[rank]
+    }
+    let whole = UpdateRank(.exact, count, values, noise)
+    let isClear =
+      ends.last == count && values[count - 1] >= Self.farAbove * noise.floor
+      && whole.restOverRounding <= Self.largestRest
+    let doubtful = isClear ? Array(ends.dropLast()) : ends
+    if !doubtful.isEmpty,
+      let rank = try RoundingBox(delta: delta, tuned: tuned, rounding: rounding)
+        .smallestRank(among: doubtful)
     {
-      self = alone
-      return
+      self.init(.exact, rank, values, noise)
+    } else {
+      self.init(isClear ? .exact : .atLeast, count, values, noise)
     }
-    let box = RoundingBox(delta: delta, tuned: tuned, rounding: rounding)
-    guard let rank = try box.smallestRank(among: candidates) else {
-      self.init(.atLeast, count, values, noise)
-      return
-    }
-    self.init(.exact, rank, values, noise)
   }
 
   private init(_ verdict: Verdict, _ rank: Int, _ values: [Double], _ noise: MergeRounding) {
