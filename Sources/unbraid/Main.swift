@@ -109,6 +109,6 @@ struct Unbraid: ParsableCommand {
     version: version,
     subcommands: [
       PlanCommand.self, ExtractCommand.self, JointCommand.self, ComponentsCommand.self, AdapterCommand.self,
-      SweepCommand.self,
+      SweepCommand.self, MergeCommand.self, VerifyCommand.self, GraftCommand.self,
     ])
 }
