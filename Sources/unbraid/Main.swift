@@ -107,5 +107,8 @@ struct Unbraid: ParsableCommand {
       On several:      mpirun -n 16 --hostfile hostfiles/lab unbraid extract BASE TUNED -o adapter --rank 32
       """,
     version: version,
-    subcommands: [PlanCommand.self, ExtractCommand.self, JointCommand.self, SweepCommand.self])
+    subcommands: [
+      PlanCommand.self, ExtractCommand.self, DecomposeCommand.self, AdapterCommand.self, JointCommand.self,
+      SweepCommand.self,
+    ])
 }

@@ -6,6 +6,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
   let taskType: String?
   let rank: Int
   let rankPattern: [String: Int]
+  let alpha: Double?
   let targetModules: [String]
   let excludeModules: [String]?
   let modulesToSave: [String]?
@@ -15,7 +16,8 @@ public struct PEFTConfiguration: Sendable, Encodable {
   /// Describes an adapter whose modules have these ranks, at least one of them positive.
   ///
   /// alpha equals the rank everywhere, so that the scale is 1 with every loader and square roots of ranks
-  /// never enter. Modules below the largest rank get a pattern that matches their path and nothing else.
+  /// never enter, unless another alpha is asked for: then it is that everywhere, and the factors make up for it. Modules
+  /// below the largest rank get a pattern that matches their path and nothing else.
   ///
   /// - Parameters:
   ///   - baseModel: What the loader may fetch the base model by.
@@ -25,15 +27,18 @@ public struct PEFTConfiguration: Sendable, Encodable {
   ///   - modulesToSave: Full paths of modules stored whole beside the factors.
   ///   - hasLoRABias: Whether B of every module has a bias.
   ///   - fanInFanOut: Whether the adapted layers store their weights transposed.
+  ///   - alpha: Of every module; nil for each one's rank.
   public init(
     baseModel: String, taskType: String?, ranks: [String: Int], allModules: [String],
-    modulesToSave: [String] = [], hasLoRABias: Bool = false, fanInFanOut: Bool = false
+    modulesToSave: [String] = [], hasLoRABias: Bool = false, fanInFanOut: Bool = false,
+    alpha: Double? = nil
   ) {
     let largest = ranks.values.max() ?? 1
     let names = TargetModules(adapted: ranks.keys.sorted(), all: allModules)
     baseModelNameOrPath = baseModel
     self.taskType = taskType
     rank = largest
+    self.alpha = alpha
     rankPattern = Dictionary(
       uniqueKeysWithValues: ranks.filter { $0.value < largest }.map { (anchoredPattern($0.key), $0.value) })
     targetModules = names.targets
@@ -57,9 +62,14 @@ public struct PEFTConfiguration: Sendable, Encodable {
     try fields.encode(taskType, forKey: "task_type")
     try fields.encode(baseModelNameOrPath, forKey: "base_model_name_or_path")
     try fields.encode(rank, forKey: "r")
-    try fields.encode(rank, forKey: "lora_alpha")
     try fields.encode(rankPattern, forKey: "rank_pattern")
-    try fields.encode(rankPattern, forKey: "alpha_pattern")
+    if let alpha {
+      try fields.encode(alpha, forKey: "lora_alpha")
+      try fields.encode([String: Int](), forKey: "alpha_pattern")
+    } else {
+      try fields.encode(rank, forKey: "lora_alpha")
+      try fields.encode(rankPattern, forKey: "alpha_pattern")
+    }
     try fields.encode(targetModules, forKey: "target_modules")
     try fields.encode(excludeModules, forKey: "exclude_modules")
     try fields.encode(modulesToSave, forKey: "modules_to_save")
