@@ -77,6 +77,8 @@ let targets: [Target] = [
       "Scheduling", "COpenBLAS", "TestSupport",
     ],
     path: "Tests/mpi-test-program"),
+  // Preloaded into the program by tests, hence a library of its own.
+  .target(name: "CallLog", path: "Tests/CallLog"),
   .testTarget(name: "MPITests", dependencies: ["TestSupport", "mpi-test-program"]),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
   .testTarget(
@@ -108,6 +110,7 @@ let targets: [Target] = [
 
 let package = Package(
   name: "unbraid",
+  products: [.library(name: "CallLog", type: .dynamic, targets: ["CallLog"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),

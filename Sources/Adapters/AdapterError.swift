@@ -2,13 +2,15 @@
 public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
   /// Rounding a factor to the chosen type gives an infinity.
   case factorOverflow(module: String, factorType: FactorType, largest: Double)
+  /// Rounding a factor that came from elsewhere to the chosen type gives an infinity.
+  case entryOverflow(module: String, factorType: FactorType, largest: Double)
   /// PEFT has no bias on embeddings.
   case biasOnEmbedding(module: String)
 
   /// Whether the command line is to blame rather than the data.
   public var isUsage: Bool {
     switch self {
-    case .factorOverflow: false
+    case .factorOverflow, .entryOverflow: false
     case .biasOnEmbedding: true
     }
   }
@@ -19,6 +21,9 @@ public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
     case .factorOverflow(let module, let factorType, let largest):
       "module '\(module)': a factor of a difference with largest singular value \(largest) does not fit "
         + "\(factorType.rawValue); use --factor-dtype f32"
+    case .entryOverflow(let module, let factorType, let largest):
+      "module '\(module)': an entry of its factors is \(largest), beyond the range of \(factorType.rawValue); "
+        + "use --factor-dtype f32"
     case .biasOnEmbedding(let module):
       "module '\(module)': PEFT knows no bias on an embedding's adapter; leave out --bias or --embeddings"
     }

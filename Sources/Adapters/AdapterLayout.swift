@@ -42,6 +42,14 @@ public struct AdapterLayout: Sendable, Codable {
       self.largestRank = largestRank
     }
 
+    /// Describes a module of which no stored matrix is at hand.
+    public init(path: String, isEmbedding: Bool = false, outputCount: Int, inputCount: Int, largestRank: Int)
+    {
+      self.init(
+        path: path, role: isEmbedding ? .embedding : .linear, layout: .outputByInput, rowCount: outputCount,
+        columnCount: inputCount, largestRank: largestRank)
+    }
+
     /// Features going in.
     public var inputCount: Int { layout == .outputByInput ? columnCount : rowCount }
     /// Features coming out.

@@ -56,14 +56,7 @@ final class PartialFile {
     guard fsync(descriptor) == 0 else { throw failure("fsync") }
     guard rename(temporaryPath, finalPath) == 0 else { throw failure("rename") }
     isPublished = true
-    try syncFolder()
-  }
-
-  private func syncFolder() throws {
-    let folderDescriptor = open(parentFolder(of: finalPath), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard folderDescriptor >= 0 else { throw failure("open the folder of") }
-    defer { close(folderDescriptor) }
-    guard fsync(folderDescriptor) == 0 else { throw failure("fsync the folder of") }
+    try syncFolder(parentFolder(of: finalPath))
   }
 
   private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {

@@ -31,4 +31,11 @@ public struct TensorLocation: Sendable, Codable, Hashable {
 
   /// The number of elements; 1 for a scalar.
   public var elementCount: Int { shape.reduce(1, *) }
+
+  /// Reads it whole.
+  ///
+  /// - Throws: `CheckpointError.shrunk` if the file is shorter by now, `.system` if the device fails.
+  public func bytes() throws -> [UInt8] {
+    try RandomAccessFile(path: filePath).bytes(offset..<offset + byteCount, of: name)
+  }
 }

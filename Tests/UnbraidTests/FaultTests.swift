@@ -9,15 +9,17 @@ extension UnbraidSuite {
   @Suite struct FaultTests {
     @Test("a file that is cut while the job runs is an error sentence, not a crash", arguments: [nil, 2])
     func cutWhileRunning(ranks: Int?) throws {
-      // Half a gigabyte of holes a side: reading it lasts many times longer than noticing that it has begun.
-      let model = SparseModel(moduleCount: 32)
+      // Four gigabytes of holes a side, which lie on no disk and are not read to their end: reading them would last
+      // many times longer than noticing that it has begun, also where other tests have the processors.
+      let moduleCount = 256
+      let model = SparseModel(moduleCount: moduleCount)
       let folder = try TemporaryFolder()
       for name in ["base", "tuned"] { try model.write(to: folder.makeFolder(name)) }
       let path = folder.file("tuned/model.safetensors")
       let cut = Thread {
         // The output's folder is made after the plan and before the first read.
         while !FileManager.default.fileExists(atPath: folder.file("out.partial")) { usleep(200) }
-        truncate(path, off_t(model.byteCount / 2))
+        truncate(path, off_t(model.byteCount / moduleCount))
       }
       cut.start()
       let result = try Workspace.run(

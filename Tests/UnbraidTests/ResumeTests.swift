@@ -39,7 +39,7 @@ extension UnbraidSuite {
       let running = try start(workspace, ranks: ranks, options: options)
       // A killed mpirun's ranks live on for a moment, and may finish; without a rank there is no job.
       for process in ranks == nil ? [running.identifier] : running.children { kill(process, SIGKILL) }
-      let result = running.result(timeoutSeconds: 20)
+      let result = running.result(timeoutSeconds: 50)
       try #require(result.status == 128 + SIGKILL, "\(result.errorOutput)")
       try #require(access(workspace.outputPath, F_OK) != 0)
     }
@@ -71,7 +71,7 @@ extension UnbraidSuite {
       let undisturbed = try workspace.adapter(Self.options, name: "undisturbed")
       let running = try start(workspace, ranks: 2)
       kill(running.identifier, SIGUSR1)
-      let result = running.result(timeoutSeconds: 20)
+      let result = running.result(timeoutSeconds: 50)
       #expect(result.status == 75)
       let kept = try #require(result.sentences.first)
       #expect(kept.hasSuffix(" of 64 tensors are finished and kept in \(workspace.outputPath).partial"))
@@ -95,7 +95,7 @@ extension UnbraidSuite {
       let options = ["--rank", "8", "--method", "exact"]
       let running = try start(workspace, ranks: 2, options: options)
       kill(running.children[0], SIGTERM)
-      let result = running.result(timeoutSeconds: 20)
+      let result = running.result(timeoutSeconds: 50)
       #expect(result.status == 75)
       let kept = try #require(result.sentences.first)
       #expect(kept.hasSuffix(" of 64 tensors are finished and kept in \(workspace.outputPath).partial"))
@@ -146,7 +146,7 @@ extension UnbraidSuite {
       let tuned = workspace.tunedPath + "/model.safetensors"
       let running = try start(workspace)
       utimes(tuned, nil)
-      let result = running.result(timeoutSeconds: 20)
+      let result = running.result(timeoutSeconds: 50)
       #expect(result.status == 65)
       #expect(
         result.sentences == [
@@ -202,7 +202,7 @@ extension UnbraidSuite {
       let next = disk.path + "/out.partial/journal/000002.safetensors"
       while kill(running.identifier, 0) == 0 && access(next, F_OK) != 0 && access(next + ".tmp", F_OK) != 0 {}
       try #require(disk.fail())
-      let stopped = running.result(timeoutSeconds: 20)
+      let stopped = running.result(timeoutSeconds: 50)
       #expect(stopped.status == 74)
       #expect(try #require(stopped.sentences.last).hasSuffix(": Read-only file system"))
       try disk.replace()

@@ -74,7 +74,7 @@ extension UnbraidSuite {
       }
       usleep(100_000)
       kill(running.identifier, SIGUSR1)
-      let result = running.result(timeoutSeconds: 20)
+      let result = running.result(timeoutSeconds: 50)
       #expect(result.status == 75, "\(result.errorOutput)")
       #expect(result.sentences.last == "unbraid: stopped by SIGUSR1; the same command carries on")
       let judgeNumber = try String(contentsOfFile: workspace.folder.file("judge.pid"), encoding: .utf8)
@@ -169,7 +169,7 @@ extension UnbraidSuite {
       }
       usleep(200_000)
       kill(running.identifier, SIGUSR1)
-      #expect(running.result(timeoutSeconds: 20).status == 75)
+      #expect(running.result(timeoutSeconds: 50).status == 75)
       try workspace.folder.write([], to: "mended")
       try workspace.runWell(ranks: 2)
       #expect(try workspace.text("best-edit.yaml") == undisturbed.text("best-edit.yaml"))

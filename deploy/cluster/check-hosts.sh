@@ -140,6 +140,49 @@ check_other_copy() {
   passed "the host and the file are named, and nothing is made"
 }
 
+# All layers together, by sums over all hosts.
+check_joint() {
+  local method options=(--rank 8 --targets q_proj --steps 2 --no-compare)
+  say "joint decompositions"
+  for method in tucker cp shared; do
+    "$products/unbraid" joint "$@" --method "$method" "${options[@]}" -o "$work/joint-alone" >"$work/log" 2>&1 ||
+      failed "$method on one rank alone ended with $?"
+    across_hosts -n 4 "$products/unbraid" joint "$@" --method "$method" "${options[@]}" -o "$work/joint" \
+      >"$work/log" 2>&1 || failed "$method across the hosts ended with $?"
+    for file in decomposition.json group-001.safetensors; do
+      cmp "$work/joint-alone/$file" "$work/joint/$file" >&2 ||
+        failed "$method on 4 hosts made another $file than one rank"
+    done
+    rm -rf "$work/joint-alone" "$work/joint"
+  done
+  passed "tucker, cp and shared on 4 hosts: the files of one rank"
+}
+
+# Evaluations of a sweep run on all hosts side by side, and each finds its adapter there.
+check_sweep() {
+  local table=$work/plan/sweep/results.csv host
+  say "a sweep whose evaluations tell where they ran"
+  mkdir "$work/plan"
+  cat >"$work/plan/plan.yaml" <<PLAN
+output: sweep
+pairs:
+  - {name: pair, base: $1, tuned: $2}
+ranks: [2, 4, 6, 8, 10, 12, 14, 16]
+filters:
+  - {name: query, targets: [q_proj]}
+evaluate:
+  command: >-
+    test -s "\$UNBRAID_ADAPTER/adapter_model.safetensors" && sleep 0.5 &&
+    echo "{\"host\": \"\$(hostname)\"}"
+PLAN
+  across_hosts -n 4 "$products/unbraid" sweep "$work/plan/plan.yaml" >"$work/log" 2>&1 ||
+    failed "the sweep across the hosts ended with $?"
+  for host in "${host_names[@]}"; do
+    grep -q "$host" "$table" || failed "no evaluation ran on $host"
+  done
+  passed "8 evaluations ran on all of ${#host_names[@]} hosts"
+}
+
 start_check
 say "hosts"
 check_end_of_hosts
@@ -157,6 +200,8 @@ fi
 "$products/unbraid-bench" make-pair "$work/pair" --hidden 1024 --ffn 2816 --layers 8 >/dev/null
 check_pair "a pair of Llama shapes" "$work/pair/base" "$work/pair/tuned"
 check_other_copy "$work/pair/tuned" "$work/pair/base"
+check_sweep "$work/pair/base" "$work/pair/tuned"
+check_joint "$work/pair/base" "$work/pair/tuned"
 
 real=$repository/../shared/data/pairs
 if [ -d "$real/tinyllama-ft" ]; then

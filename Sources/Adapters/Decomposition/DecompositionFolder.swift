@@ -71,7 +71,7 @@ public struct DecompositionFolder: Sendable {
   public func values(of module: DecomposedModule) throws -> [Double] {
     guard module.rank > 0 else { return [] }
     let location = location(module.tensorNames.values)
-    let values = numbers(ofStored: try bytes(location)[...])
+    let values = numbers(ofStored: try location.bytes()[...])
     // Positive, finite, descending: whatever else is in the file, nothing that follows needs to look again.
     let isSound =
       values.allSatisfy { $0.isFinite && $0 > 0 } && zip(values, values.dropFirst()).allSatisfy { $0 >= $1 }
@@ -106,7 +106,7 @@ public struct DecompositionFolder: Sendable {
       rows += try file.bytes(start..<start + run.count * rowBytes, of: vh.name)
     }
     let columns = selectedColumns(
-      kept, of: try bytes(u), rowCount: module.outputCount, columnCount: module.rank, width: 4)
+      kept, of: try u.bytes(), rowCount: module.outputCount, columnCount: module.rank, width: 4)
     return Vectors(
       u: ElementType.f32.decode(columns, rows: module.outputCount, columns: kept.count),
       vh: ElementType.f32.decode(rows, rows: kept.count, columns: module.inputCount))
@@ -116,17 +116,12 @@ public struct DecompositionFolder: Sendable {
   ///
   /// - Throws: `CheckpointError` if its file cannot be read any more.
   public func bytes(of vector: ModelVector) throws -> [UInt8]? {
-    vector.isStored ? try bytes(location(vector.nameInFolder)) : nil
+    vector.isStored ? try location(vector.nameInFolder).bytes() : nil
   }
 
   private func location(_ name: String) -> TensorLocation {
     guard let location = tensors[name] else { preconditionFailure("'\(name)' is in no record") }
     return location
-  }
-
-  private func bytes(_ location: TensorLocation) throws -> [UInt8] {
-    try RandomAccessFile(path: location.filePath)
-      .bytes(location.offset..<location.offset + location.byteCount, of: location.name)
   }
 }
 

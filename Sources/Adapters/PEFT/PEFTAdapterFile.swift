@@ -18,9 +18,14 @@ public struct PEFTAdapterFile: ~Copyable {
 
   /// Writes the factors of one module of the layout.
   public mutating func write(_ factors: LoRAFactors, module index: Int) throws {
+    try write(a: factors.a, b: factors.b, rank: factors.rank, module: index)
+  }
+
+  /// Writes A, rank × in, and B, out × rank, of one module as they are stored.
+  public mutating func write(a: [UInt8], b: [UInt8], rank: Int, module index: Int) throws {
     let module = layout.modules[index]
-    try writer.write(factors.a, to: module.nameOfA, shape: [factors.rank, module.inputCount])
-    try writer.write(factors.b, to: module.nameOfB, shape: [module.outputCount, factors.rank])
+    try writer.write(a, to: module.nameOfA, shape: [rank, module.inputCount])
+    try writer.write(b, to: module.nameOfB, shape: [module.outputCount, rank])
   }
 
   /// Leaves a module of the layout out: its difference is zero.

@@ -5,8 +5,9 @@ public struct PEFTConfiguration: Sendable, Encodable {
   let baseModelNameOrPath: String
   let taskType: String?
   let rank: Int
+  let alpha: Double
   let rankPattern: [String: Int]
-  let alpha: Double?
+  let alphaPattern: [String: Double]
   let targetModules: [String]
   let excludeModules: [String]?
   let modulesToSave: [String]?
@@ -15,34 +16,37 @@ public struct PEFTConfiguration: Sendable, Encodable {
 
   /// Describes an adapter whose modules have these ranks, at least one of them positive.
   ///
-  /// alpha equals the rank everywhere, so that the scale is 1 with every loader and square roots of ranks
-  /// never enter, unless another alpha is asked for: then it is that everywhere, and the factors make up for it. Modules
-  /// below the largest rank get a pattern that matches their path and nothing else.
+  /// If no alphas are given, alpha equals the rank everywhere, so that the scale is 1 with every loader and square
+  /// roots of ranks never enter. Modules below the largest rank, or with another alpha than the largest rank's, get
+  /// a pattern that matches their path and nothing else.
   ///
   /// - Parameters:
   ///   - baseModel: What the loader may fetch the base model by.
   ///   - taskType: PEFT's name for the model's use, if it has one.
   ///   - ranks: Rank by full module path, for the adapted modules.
-  ///   - allModules: Full paths of every module of the model.
+  ///   - alphas: Alpha by full module path, for the same modules; nil for the ranks.
+  ///   - targets: How PEFT finds these modules and no others.
   ///   - modulesToSave: Full paths of modules stored whole beside the factors.
   ///   - hasLoRABias: Whether B of every module has a bias.
   ///   - fanInFanOut: Whether the adapted layers store their weights transposed.
-  ///   - alpha: Of every module; nil for each one's rank.
   public init(
-    baseModel: String, taskType: String?, ranks: [String: Int], allModules: [String],
-    modulesToSave: [String] = [], hasLoRABias: Bool = false, fanInFanOut: Bool = false,
-    alpha: Double? = nil
+    baseModel: String, taskType: String?, ranks: [String: Int], alphas: [String: Double]? = nil,
+    targets: TargetModules, modulesToSave: [String] = [], hasLoRABias: Bool = false, fanInFanOut: Bool = false
   ) {
     let largest = ranks.values.max() ?? 1
-    let names = TargetModules(adapted: ranks.keys.sorted(), all: allModules)
+    let alphas = alphas ?? ranks.mapValues(Double.init)
+    let largestAlpha = ranks.filter { $0.value == largest }.keys.compactMap { alphas[$0] }.max()
+    let alpha = largestAlpha ?? Double(largest)
     baseModelNameOrPath = baseModel
     self.taskType = taskType
     rank = largest
     self.alpha = alpha
     rankPattern = Dictionary(
       uniqueKeysWithValues: ranks.filter { $0.value < largest }.map { (anchoredPattern($0.key), $0.value) })
-    targetModules = names.targets
-    excludeModules = names.exclusions.isEmpty ? nil : names.exclusions
+    alphaPattern = Dictionary(
+      uniqueKeysWithValues: alphas.filter { $0.value != alpha }.map { (anchoredPattern($0.key), $0.value) })
+    targetModules = targets.targets
+    excludeModules = targets.exclusions.isEmpty ? nil : targets.exclusions
     self.modulesToSave = modulesToSave.isEmpty ? nil : modulesToSave.sorted()
     self.hasLoRABias = hasLoRABias
     self.fanInFanOut = fanInFanOut
@@ -62,14 +66,9 @@ public struct PEFTConfiguration: Sendable, Encodable {
     try fields.encode(taskType, forKey: "task_type")
     try fields.encode(baseModelNameOrPath, forKey: "base_model_name_or_path")
     try fields.encode(rank, forKey: "r")
+    try fields.encode(alpha, forKey: "lora_alpha")
     try fields.encode(rankPattern, forKey: "rank_pattern")
-    if let alpha {
-      try fields.encode(alpha, forKey: "lora_alpha")
-      try fields.encode([String: Int](), forKey: "alpha_pattern")
-    } else {
-      try fields.encode(rank, forKey: "lora_alpha")
-      try fields.encode(rankPattern, forKey: "alpha_pattern")
-    }
+    try fields.encode(alphaPattern, forKey: "alpha_pattern")
     try fields.encode(targetModules, forKey: "target_modules")
     try fields.encode(excludeModules, forKey: "exclude_modules")
     try fields.encode(modulesToSave, forKey: "modules_to_save")

@@ -9,6 +9,12 @@ public struct TargetModules: Sendable, Equatable {
   /// `exclude_modules`, sorted: paths that a target would catch by accident; usually none.
   public let exclusions: [String]
 
+  /// Targets and exclusions as another configuration has them.
+  public init(targets: [String], exclusions: [String]) {
+    self.targets = targets.sorted()
+    self.exclusions = exclusions.sorted()
+  }
+
   /// Chooses targets for the adapted modules among all modules of the model.
   ///
   /// - Parameters:

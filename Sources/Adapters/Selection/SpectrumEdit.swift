@@ -16,7 +16,7 @@ public struct SpectrumEdit: Sendable, Codable, Equatable {
   public var factors: [FactorRule] = []
   /// Seed of jitter.
   public var seed: UInt64 = 0
-  /// Layers that keep their adapter; the others go back to the base model. Modules outside the layers are not concerned.
+  /// Layers that are adapted; modules outside the layers are not concerned.
   public var layers: TripletNumbers = .all
   /// Layers that go back to the base model.
   public var droppedLayers: TripletNumbers = .none

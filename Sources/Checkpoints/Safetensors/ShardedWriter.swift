@@ -68,9 +68,7 @@ public struct ShardedWriter: ~Copyable {
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let index = Index(metadata: ["total_size": byteCount], weight_map: fileNames)
     let bytes = try Array(encoder.encode(index)) + [UInt8(ascii: "\n")]
-    let file = try PartialFile(finalPath: "\(folder)/\(name).safetensors.index.json")
-    try file.write(bytes, at: 0)
-    try file.publish(size: bytes.count)
+    try writeDurably(bytes, to: "\(folder)/\(name).safetensors.index.json")
   }
 
   /// The index of a published model, which other programs read.

@@ -1,5 +1,5 @@
 /// A JSON value that keeps what Foundation's decoders drop: order, duplicate keys (as an error), digits.
-enum StrictJSON: Equatable {
+package enum StrictJSON: Equatable {
   case object([(key: String, value: StrictJSON)])
   case array([StrictJSON])
   case string(String)
@@ -8,7 +8,7 @@ enum StrictJSON: Equatable {
   case bool(Bool)
   case null
 
-  static func == (left: StrictJSON, right: StrictJSON) -> Bool {
+  package static func == (left: StrictJSON, right: StrictJSON) -> Bool {
     switch (left, right) {
     case (.object(let a), .object(let b)): a.elementsEqual(b) { $0.key == $1.key && $0.value == $1.value }
     case (.array(let a), .array(let b)): a == b
@@ -21,14 +21,14 @@ enum StrictJSON: Equatable {
 }
 
 /// What is wrong with a text, and at which byte.
-struct StrictJSONError: Error, Equatable {
-  let position: Int
-  let problem: String
+package struct StrictJSONError: Error, Equatable {
+  package let position: Int
+  package let problem: String
 }
 
 extension StrictJSON {
   /// Parses a whole text (RFC 8259); white space may surround values, nothing may follow the last.
-  init(parsing bytes: [UInt8]) throws(StrictJSONError) {
+  package init(parsing bytes: [UInt8]) throws(StrictJSONError) {
     var parser = Parser(bytes: bytes)
     self = try parser.parseDocument()
   }

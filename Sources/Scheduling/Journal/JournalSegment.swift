@@ -38,7 +38,7 @@ struct JournalSegment {
     let header = try SafetensorsHeader.read(path: path)
     for tensor in header.tensors {
       let unit = try unit(tensor)
-      let found = ContentHash(of: try RandomAccessFile(path: path).bytes(tensor))
+      let found = ContentHash(of: try tensor.bytes())
       if found.description == header.metadata[tensor.name] {
         results[unit] = tensor
       } else {
@@ -54,8 +54,7 @@ struct JournalSegment {
   ///
   /// - Throws: `CheckpointError` if the file cannot be read any more.
   func read(_ unit: Int) throws -> [UInt8]? {
-    guard let tensor = results[unit] else { return nil }
-    return try RandomAccessFile(path: path).bytes(tensor)
+    try results[unit]?.bytes()
   }
 
   private func unit(_ tensor: TensorLocation) throws -> Int {
@@ -69,9 +68,3 @@ struct JournalSegment {
 private let namePrefix = "unit."
 
 private func name(_ unit: Int) -> String { "\(namePrefix)\(unit)" }
-
-extension RandomAccessFile {
-  fileprivate func bytes(_ tensor: TensorLocation) throws -> [UInt8] {
-    try bytes(tensor.offset..<tensor.offset + tensor.byteCount, of: tensor.name)
-  }
-}

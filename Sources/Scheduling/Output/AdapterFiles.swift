@@ -95,11 +95,13 @@ package struct AdapterFiles: ~Copyable {
   }
 
   private func configuration(saving modules: Set<String>) -> PEFTConfiguration {
-    let ranks = ranks.map { (description.layout.modules[$0.key].path, $0.value) }
+    let ranks = Dictionary(
+      uniqueKeysWithValues: ranks.map { (description.layout.modules[$0.key].path, $0.value) })
     return PEFTConfiguration(
-      baseModel: description.baseName, taskType: description.taskType,
-      ranks: Dictionary(uniqueKeysWithValues: ranks), allModules: description.allModulePaths,
+      baseModel: description.baseName, taskType: description.taskType, ranks: ranks,
+      alphas: description.alpha.map { alpha in ranks.mapValues { _ in alpha } },
+      targets: TargetModules(adapted: ranks.keys.sorted(), all: description.allModulePaths),
       modulesToSave: modules.sorted(), hasLoRABias: description.layout.writesBias,
-      fanInFanOut: description.usesConv1D, alpha: description.alpha)
+      fanInFanOut: description.usesConv1D)
   }
 }

@@ -34,38 +34,10 @@ package func removeAll(_ path: String) throws {
   }
 }
 
-/// Makes the entries of a folder durable: names survive a crash of the machine only then.
-func syncFolder(_ path: String) throws {
-  let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-  guard descriptor >= 0 else { throw OutputError.system("open", path) }
-  defer { close(descriptor) }
-  guard fsync(descriptor) == 0 else { throw OutputError.system("fsync", path) }
-}
-
 /// Writes a small file durably: it appears whole under its name, or not at all.
 ///
-/// - Throws: `OutputError.failed` with the operation that the system refused.
-package func writeDurably(_ data: Data, to path: String) throws {
-  let temporary = path + ".tmp"
-  do { try write(data, toNew: temporary) } catch {
-    unlink(temporary)
-    throw error
-  }
-  guard rename(temporary, path) == 0 else {
-    let error = OutputError.system("rename", path)
-    unlink(temporary)
-    throw error
-  }
-  try syncFolder(parentFolder(of: path))
-}
-
-private func write(_ data: Data, toNew path: String) throws {
-  let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-  guard descriptor >= 0 else { throw OutputError.system("create", path) }
-  defer { close(descriptor) }
-  try write(data, to: descriptor, path)
-  guard fsync(descriptor) == 0 else { throw OutputError.system("fsync", path) }
-}
+/// - Throws: `CheckpointError.system` with the operation that the system refused.
+package func writeDurably(_ data: Data, to path: String) throws { try writeDurably([UInt8](data), to: path) }
 
 /// Writes all bytes at the file's position; `path` is for the error.
 func write(_ data: Data, to descriptor: Int32, _ path: String) throws {

@@ -1,0 +1,131 @@
+internal import Checkpoints
+public import LinearAlgebra
+public import WeightSources
+
+/// Writes a PEFT adapter from factors of any rank and alpha, one module at a time, in any order; none is kept.
+///
+/// The tensors' file has its name only when `finish()` returns, with the configuration that belongs to it.
+public struct PEFTAdapterWriter: ~Copyable {
+  private let layout: AdapterLayout
+  private let description: Description
+  private var file: PEFTAdapterFile
+  private var ranks: [String: Int] = [:]
+  private var alphas: [String: Double] = [:]
+  private var savedModules: Set<String> = []
+
+  /// What the configuration says besides the modules.
+  public struct Description: Sendable {
+    /// What the loader may fetch the base model by.
+    public var baseModel: String
+    /// PEFT's name for the model's use, if it has one.
+    public var taskType: String?
+    /// Whether the adapted layers store their weights transposed.
+    public var fanInFanOut: Bool
+    /// How PEFT finds the adapted modules.
+    public var targets: Targets
+
+    /// How PEFT finds the adapted modules.
+    public enum Targets: Sendable {
+      /// The shortest names that fit no other of these modules, which are all that own a tensor of the model.
+      case among([String])
+      /// These, whichever modules are written.
+      case given(TargetModules)
+      /// The whole paths of the modules that are written.
+      case paths
+    }
+
+    /// A description of given values.
+    public init(baseModel: String, taskType: String?, fanInFanOut: Bool = false, targets: Targets = .paths) {
+      self.baseModel = baseModel
+      self.taskType = taskType
+      self.fanInFanOut = fanInFanOut
+      self.targets = targets
+    }
+  }
+
+  /// Lays the file out in a folder that exists.
+  ///
+  /// - Parameters:
+  ///   - folder: Where `adapter_model.safetensors` is to be.
+  ///   - layout: The modules with their largest ranks, and the tensors that may be stored whole.
+  ///   - description: What the configuration says besides.
+  /// - Throws: `CheckpointError.system` if the device refuses.
+  public init(folder: String, layout: AdapterLayout, description: Description) throws {
+    self.layout = layout
+    self.description = description
+    file = try PEFTAdapterFile(path: folder + "/adapter_model.safetensors", layout: layout)
+  }
+
+  /// Writes the factors of one module, rounded to the layout's type.
+  ///
+  /// - Parameters:
+  ///   - a: Rank × in.
+  ///   - b: Out × rank.
+  ///   - alpha: PEFT multiplies B·A by alpha / rank; nil for a scale of 1.
+  ///   - bias: The change of the layer's bias over that scale, as one row; nil for none, or zeros if the layout has
+  ///     biases.
+  ///   - index: The module's in the layout.
+  /// - Throws: `AdapterError.entryOverflow` for an entry beyond the type's range, `CheckpointError` if the factors are
+  ///   larger than the layout says or the device fails.
+  public mutating func write(
+    a: borrowing Matrix<Float>, b: borrowing Matrix<Float>, alpha: Double? = nil,
+    bias: consuming Matrix<Float>? = nil, module index: Int
+  ) throws {
+    let module = layout.modules[index]
+    try file.write(
+      a: try encode(a, module), b: try encode(b, module), rank: a.rowCount, module: index)
+    if layout.writesBias {
+      let change = bias ?? Matrix(repeating: 0, rows: 1, columns: module.outputCount)
+      try file.writeBias(try encode(change, module), module: index)
+    }
+    ranks[module.path] = a.rowCount
+    alphas[module.path] = alpha ?? Double(a.rowCount)
+  }
+
+  /// Leaves a module of the layout out.
+  public mutating func omit(module index: Int) throws { try file.omit(module: index) }
+
+  /// Copies a tensor of the layout that is stored whole, or leaves it out.
+  ///
+  /// - Parameters:
+  ///   - index: The tensor's in the layout.
+  ///   - reader: Whose open files are used; nil leaves the tensor out.
+  /// - Throws: `CheckpointError` if it cannot be read or written.
+  public mutating func writeSavable(at index: Int, with reader: DeltaReader?) throws {
+    let tensor = layout.savable[index]
+    try file.writeSavable(try reader?.readBytes(tensor.location), at: index)
+    if reader != nil { savedModules.insert(tensor.modulePath) }
+  }
+
+  /// Makes the file whole and durable; at least one module has been written.
+  ///
+  /// - Returns: What `adapter_config.json` must say.
+  /// - Throws: `CheckpointError` if the device fails, or if a module was neither written nor left out.
+  public consuming func finish() throws -> PEFTConfiguration {
+    precondition(!ranks.isEmpty, "PEFT loads no adapter without modules")
+    let targets =
+      switch description.targets {
+      case .among(let all): TargetModules(adapted: ranks.keys.sorted(), all: all)
+      case .given(let targets): targets
+      case .paths: TargetModules(targets: ranks.keys.sorted(), exclusions: [])
+      }
+    try file.finish()
+    return PEFTConfiguration(
+      baseModel: description.baseModel, taskType: description.taskType, ranks: ranks, alphas: alphas,
+      targets: targets, modulesToSave: savedModules.sorted(), hasLoRABias: layout.writesBias,
+      fanInFanOut: description.fanInFanOut)
+  }
+
+  private func encode(_ factor: borrowing Matrix<Float>, _ module: AdapterLayout.Module) throws -> [UInt8] {
+    let bytes = layout.factorType.elementType.encode(factor)
+    guard layout.factorType != .f32 else { return bytes }
+    let rounded = layout.factorType.elementType.decode(
+      bytes, rows: factor.rowCount, columns: factor.columnCount)
+    if let place = rounded.firstNonFinite() {
+      throw AdapterError.entryOverflow(
+        module: module.path, factorType: layout.factorType,
+        largest: Double(factor[place.row, place.column]))
+    }
+    return bytes
+  }
+}
