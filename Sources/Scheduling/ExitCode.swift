@@ -31,7 +31,8 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is FolderAdapterError:
+      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is FolderAdapterError,
+        is SpectrumEditError:
         .usage
       case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
         is DistributedSVDError, is DecompositionFolderError:

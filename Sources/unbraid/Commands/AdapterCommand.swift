@@ -14,7 +14,7 @@ struct AdapterCommand: JobCommand {
       wins; a budget is spread over what they leave.
 
       Edits name modules by a regular expression before a colon, or mean all; values go by number, 0 the largest:
-      --keep 'q_proj:0-7' --drop 'mlp:0,2-3' --scale '\\.1[0-9]\\.:0-3*0.5' --scale 0.8.
+      --keep 'q_proj:0-7' --drop 'mlp:0,2-3' --scale 'v_proj:0-3=0.5' --scale 0.8.
 
       Example:  unbraid adapter chat-triplets -o chat-50M --budget 50M
       """)
