@@ -9,6 +9,8 @@ internal import WeightSources
 public enum ExitCode: Int32, Sendable, Codable {
   /// All is well.
   case success = 0
+  /// All went well, and what was to be checked does not hold.
+  case unmet = 1
   /// The command line is wrong, by itself or for this input.
   case usage = 64
   /// The input data are wrong.
@@ -28,14 +30,17 @@ public enum ExitCode: Int32, Sendable, Codable {
       case is JobStopped: .resumable
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
+      case let error as ProfileError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is FolderAdapterError,
+      case is PEFTAdapterError, is MergeError: .badInput
+      case let error as FolderAdapterError: error.isUsage ? .usage : .badInput
+      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is ComponentError,
         is SpectrumEditError:
         .usage
       case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
-        is DistributedSVDError, is DecompositionFolderError:
+        is JointAdapterError, is DistributedSVDError, is DecompositionFolderError:
         .badInput
       default: .internalFault
       }

@@ -109,6 +109,7 @@ struct Unbraid: ParsableCommand {
     version: version,
     subcommands: [
       PlanCommand.self, ExtractCommand.self, DecomposeCommand.self, AdapterCommand.self, JointCommand.self,
-      SweepCommand.self,
+      ComponentsCommand.self, SweepCommand.self, MergeCommand.self, VerifyCommand.self, GraftCommand.self,
+      ExportCommand.self,
     ])
 }

@@ -46,6 +46,14 @@ struct EditArguments: ParsableArguments {
     }
   }
 
+  /// Which of those were given that only singular values have a use for.
+  var givenForValues: [String] {
+    namesGiven([
+      ("--power", !power.isEmpty), ("--decay", !decay.isEmpty), ("--jitter", !jitter.isEmpty),
+      ("--drop-layers", dropLayers != nil),
+    ])
+  }
+
   /// The edit that all of them make.
   func edit() throws -> SpectrumEdit {
     var edit = SpectrumEdit()
