@@ -37,7 +37,8 @@ public struct ModelCard: Sendable {
   /// The card as Markdown with the front matter that model hubs read.
   public var markdown: String {
     [
-      Markdown.frontMatter(baseModel: baseModel), introduction, kindTable, optionTable, moduleTable, leftOutTable,
+      Markdown.frontMatter(baseModel: baseModel), introduction, kindTable, optionTable, moduleTable,
+      leftOutTable,
       Markdown.notes(notes),
     ].compactMap { $0 }.joined(separator: "\n\n") + "\n"
   }
@@ -71,11 +72,13 @@ public struct ModelCard: Sendable {
       ]
     }
     return "## By kind of module\n\n"
-      + Markdown.table(["module", "count", "rank", "energy kept", "largest loss against the best rank"], rows)
+      + Markdown.table(
+        ["module", "count", "rank", "energy kept", "largest loss against the best rank"], rows)
   }
 
   private var optionTable: String {
-    "## Options\n\n" + Markdown.table(["option", "value"], options.map { ["`\($0.name)`", "`\($0.value)`"] })
+    "## Options\n\n"
+      + Markdown.table(["option", "value"], options.map { ["`\($0.name)`", "`\($0.value)`"] })
   }
 
   private var moduleTable: String {
@@ -88,7 +91,8 @@ public struct ModelCard: Sendable {
       ]
     }
     return "## Every module\n\n"
-      + Markdown.table(["module", "shape", "rank", "‖Δ‖", "energy kept", "‖Δ − BA‖ / ‖Δ‖", "estimated loss"], rows)
+      + Markdown.table(
+        ["module", "shape", "rank", "‖Δ‖", "energy kept", "‖Δ − BA‖ / ‖Δ‖", "estimated loss"], rows)
   }
 
   private var leftOutTable: String? {

@@ -1,6 +1,8 @@
 internal import Adapters
+internal import Analysis
 internal import Checkpoints
 internal import DistributedLinearAlgebra
+internal import Initialisations
 internal import LinearAlgebra
 internal import MPI
 internal import WeightSources
@@ -32,15 +34,31 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as ProfileError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
+      case let error as InitialisationError: error.isUsage ? .usage : .badInput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
-      case is PEFTAdapterError, is MergeError: .badInput
       case let error as FolderAdapterError: error.isUsage ? .usage : .badInput
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is ComponentError,
-        is SpectrumEditError:
+      case is RequestError,
+        is PlanError,
+        is JointRequestError,
+        is JointPlanError,
+        is ComponentError,
+        is SpectrumEditError,
+        is InitialisationRequestError,
+        is ScanRequestError,
+        is ScanPlanError:
         .usage
-      case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
-        is JointAdapterError, is DistributedSVDError, is DecompositionFolderError:
+      case is HostError,
+        is LAPACKError,
+        is ExtractionError,
+        is JointJobError,
+        is JointFolderError,
+        is JointAdapterError,
+        is DecompositionFolderError,
+        is PEFTAdapterError,
+        is MergeError,
+        is LayerRatiosError,
+        is DistributedSVDError:
         .badInput
       default: .internalFault
       }
@@ -55,6 +73,7 @@ func spoilsFinishedWork(_ error: any Error) -> Bool {
   switch error {
   case let error as JobFailure: error.spoilsFinishedWork
   case is SourceError, is AdapterError, is ExtractionError, is JointJobError, is LAPACKError,
+    is InitialisationError,
     is DistributedSVDError:
     true
   case OutputError.inputChanged: true

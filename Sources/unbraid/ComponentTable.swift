@@ -23,7 +23,8 @@ struct ComponentTable {
     let head =
       "\(listing.shortName) (\(listing.group)): \(listing.modules.count) layers, "
       + String(format: "%.2f %% of the energy in the decomposition", 100 * listing.energyKept)
-    return ([([head] + listing.notes).joined(separator: "\n")] + listing.sets.map(table)).joined(separator: "\n\n")
+    return ([([head] + listing.notes).joined(separator: "\n")] + listing.sets.map(table)).joined(
+      separator: "\n\n")
   }
 
   private func table(_ set: ComponentListing.SetListing) -> String {
@@ -41,7 +42,8 @@ struct ComponentTable {
   }
 
   /// The part of a block's energy in one fine-tuned model, with a sign where a component is used with one.
-  private func use(_ block: ComponentListing.Block, _ set: ComponentListing.SetListing, model: Int) -> String {
+  private func use(_ block: ComponentListing.Block, _ set: ComponentListing.SetListing, model: Int) -> String
+  {
     let share = percent(block.tunedShares[model])
     guard block.members.count == 1, let uses = set.components[block.members[0]].tunedUse else { return share }
     return (uses[model] < 0 ? "-" : "+") + share

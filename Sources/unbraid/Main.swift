@@ -107,9 +107,33 @@ struct Unbraid: ParsableCommand {
       On several:      mpirun -n 16 --hostfile hostfiles/lab unbraid extract BASE TUNED -o adapter --rank 32
       """,
     version: version,
-    subcommands: [
-      PlanCommand.self, ExtractCommand.self, DecomposeCommand.self, AdapterCommand.self, JointCommand.self,
-      ComponentsCommand.self, SweepCommand.self, MergeCommand.self, VerifyCommand.self, GraftCommand.self,
-      ExportCommand.self,
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Take models apart",
+        subcommands: [
+          PlanCommand.self,
+          ExtractCommand.self,
+          DecomposeCommand.self,
+          JointCommand.self,
+          SweepCommand.self,
+          ScanCommand.self,
+        ]),
+      CommandGroup(
+        name: "Make something of the parts",
+        subcommands: [
+          ComponentsCommand.self,
+          AdapterCommand.self,
+          ExportCommand.self,
+          MergeCommand.self,
+          GraftCommand.self,
+          InitCommand.self,
+          ConvertCommand.self,
+        ]),
+      CommandGroup(
+        name: "Compare",
+        subcommands: [
+          OverlapCommand.self,
+          VerifyCommand.self,
+        ]),
     ])
 }

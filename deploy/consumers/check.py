@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 
 import extraction
+import initialisations
 import merging
 import profiles
 from support import Skip
 
-TOPICS = [extraction, merging, profiles]
+TOPICS = [extraction, initialisations, merging, profiles]
 
 
 def main():

@@ -1,4 +1,4 @@
-internal import LinearAlgebra
+package import LinearAlgebra
 
 /// Components that cannot be told apart: each alone is one choice out of many, only all together mean something.
 ///
@@ -11,16 +11,16 @@ internal import LinearAlgebra
 /// Rank-one components have no order to lose, but two of them that agree in all modes but two are a matrix there,
 /// which can be cut into two components in any way. Vectors with |cosine| ≥ 0.99, the bound from which a record calls
 /// components degenerate, agree.
-struct ComponentBlocks {
+package struct ComponentBlocks {
   /// The number of each component's block: that of its first member.
-  private(set) var first: [Int]
+  package private(set) var first: [Int]
 
   /// Blocks of directions, given by their energies in descending order.
   ///
   /// - Parameters:
   ///   - energies: σ² of each.
   ///   - errorVariance: What was left out, per entry.
-  init(directions energies: [Double], errorVariance: Double) {
+  package init(directions energies: [Double], errorVariance: Double) {
     first = Array(energies.indices)
     let variance = max(errorVariance, (energies.max() ?? 0) * singlePrecision * singlePrecision)
     for (index, (one, next)) in zip(energies, energies.dropFirst()).enumerated() {
@@ -32,7 +32,7 @@ struct ComponentBlocks {
   /// Blocks of rank-one components.
   ///
   /// - Parameter modes: The vectors of each mode of more than one entry as columns.
-  init(components modes: [SharedMatrix<Float>]) {
+  package init(components modes: [SharedMatrix<Float>]) {
     let count = modes.first?.columnCount ?? 0
     first = Array(0..<count)
     let cosines = modes.map { SharedMatrix(gramMatrix($0.matrix.view.transposed)) }

@@ -2,7 +2,9 @@ internal import WeightSources
 
 /// What is to be done to the components of a folder, as typed.
 public struct ComponentEdit: Sendable, Codable, Equatable {
-  /// Components to keep; without any, all are kept. Of groups that it does not name nothing is.
+  /// Components to keep; without any, all are kept.
+  ///
+  /// Of groups that it does not name nothing is.
   public var keep: [String] = []
   /// Components to leave out, also of those kept.
   public var drop: [String] = []
@@ -52,7 +54,9 @@ public struct ResolvedEdit: Sendable {
   ///   - record: The folder's.
   ///   - listings: The components of each of its groups, for notes on blocks.
   /// - Throws: `ComponentError` for a name that says nothing of the folder.
-  public init(_ edit: ComponentEdit, of record: JointRecord, listings: [ComponentListing]) throws(ComponentError) {
+  public init(_ edit: ComponentEdit, of record: JointRecord, listings: [ComponentListing])
+    throws(ComponentError)
+  {
     let folder = NamedComponents(record)
     let keep = try ComponentSelection(edit.keep, in: folder)
     let drop = try ComponentSelection(edit.drop, in: folder)
@@ -87,7 +91,8 @@ private struct ComponentScales {
 
   init(_ texts: [String], in folder: NamedComponents) throws(ComponentError) {
     for text in texts {
-      guard let sign = text.lastIndex(of: "="), let factor = Double(text[text.index(after: sign)...]), factor.isFinite
+      guard let sign = text.lastIndex(of: "="), let factor = Double(text[text.index(after: sign)...]),
+        factor.isFinite
       else { throw .malformedScale(text: text) }
       let named = try ComponentSelection(String(text[..<sign]), in: folder)
       var members = named.members
@@ -110,7 +115,9 @@ private struct ComponentScales {
 }
 
 /// Which modules of each group are in the layers; all of them if no layers are given.
-private func modulesInLayers(_ layers: TripletNumbers?, of record: JointRecord) throws(ComponentError) -> [[Bool]] {
+private func modulesInLayers(_ layers: TripletNumbers?, of record: JointRecord) throws(ComponentError)
+  -> [[Bool]]
+{
   guard let layers else { return record.groups.map { $0.modules.map { _ in true } } }
   let numbers = record.groups.map { $0.modules.map { LayerPlace(module: $0).layer } }
   guard numbers.joined().contains(where: { $0.map(layers.contains) ?? false }) else {

@@ -23,7 +23,9 @@ public struct ComponentSet: Sendable, Equatable {
   ///   - group: The group's short name.
   ///   - numbers: Which.
   /// - Returns: As it would be typed.
-  public func name(_ group: String, _ numbers: TripletNumbers) -> String { "\(group):\(prefix)\(numbers.text)" }
+  public func name(_ group: String, _ numbers: TripletNumbers) -> String {
+    "\(group):\(prefix)\(numbers.text)"
+  }
 }
 
 extension JointGroupRecord {

@@ -14,7 +14,9 @@ public struct GroupNames: Sendable, Equatable {
     short = names.enumerated().map { index, name in
       guard name.allSatisfy(isPlain) else { return "group\(index)" }
       let others = names.enumerated().filter { $0.offset != index }.map(\.element)
-      return endings(of: name).first { ending in !others.contains { $0 == ending || $0.hasSuffix("." + ending) } }
+      return endings(of: name).first { ending in
+        !others.contains { $0 == ending || $0.hasSuffix("." + ending) }
+      }
         ?? name
     }
   }

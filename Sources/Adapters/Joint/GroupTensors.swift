@@ -85,6 +85,7 @@ public struct GroupTensors: Sendable {
   /// ‖·‖² of every component in every slice: a row a slice.
   ///
   /// - Parameter side: One that the group has.
+  /// - Returns: As many numbers a row as there are components.
   public func energies(_ side: ComponentSide) -> [[Double]] {
     (0..<sliceCount).map { slice in
       let middle = middle(ofSlice: slice)
@@ -102,6 +103,7 @@ public struct GroupTensors: Sendable {
   ///   - members: Their numbers.
   ///   - side: One that the group has; directions of a basis are orthogonal, rank-one components are not.
   ///   - alone: `energies(side)`.
+  /// - Returns: One number a slice.
   func energies(ofSumsOf members: [Int], _ side: ComponentSide, alone: [[Double]]) -> [Double] {
     guard side == .both, members.count > 1 else {
       return alone.map { row in members.reduce(0) { $0 + row[$1] } }

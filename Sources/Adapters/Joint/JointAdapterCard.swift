@@ -53,7 +53,8 @@ public struct JointAdapterCard: Sendable {
   private var optionTable: String? {
     options.isEmpty
       ? nil
-      : "## Options\n\n" + Markdown.table(["option", "value"], options.map { ["`\($0.name)`", "`\($0.value)`"] })
+      : "## Options\n\n"
+        + Markdown.table(["option", "value"], options.map { ["`\($0.name)`", "`\($0.value)`"] })
   }
 
   private var moduleTable: String {

@@ -99,7 +99,8 @@ public struct JointFolder: Sendable {
 extension JointGroupRecord {
   /// Whether its numbers can belong to one group.
   fileprivate var isConsistent: Bool {
-    let sizes = shape + [modules.count, tunedCount] + [outRank, inRank, layerRank, componentCount].compactMap(\.self)
+    let sizes =
+      shape + [modules.count, tunedCount] + [outRank, inRank, layerRank, componentCount].compactMap(\.self)
     return shape.count == 2 && sizes.allSatisfy { $0 > 0 } && energies.count == modules.count * tunedCount
       && residuals.count == energies.count
   }

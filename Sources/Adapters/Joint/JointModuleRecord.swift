@@ -66,7 +66,8 @@ package struct JointModuleUpdate: Sendable {
       ? (hypot(residual, taken), hypot(residual, taken)) : (abs(residual - taken), residual + taken)
     record = JointModuleRecord(
       module: module, group: group.name, rank: written?.rank ?? 0, norm: group.energies[slice].squareRoot(),
-      decompositionResidual: residual, writtenNorm: (written?.energy ?? 0).squareRoot(), departure: distance(whole, written),
+      decompositionResidual: residual, writtenNorm: (written?.energy ?? 0).squareRoot(),
+      departure: distance(whole, written),
       leastResidual: max(0, least - rounding), largestResidual: most + rounding)
   }
 }

@@ -60,7 +60,9 @@ public struct TripletNumbers: Sendable, Equatable {
   /// Adds the numbers of another set.
   ///
   /// - Parameter other: Which.
-  public mutating func formUnion(_ other: TripletNumbers) { self = TripletNumbers(ranges: ranges + other.ranges) }
+  public mutating func formUnion(_ other: TripletNumbers) {
+    self = TripletNumbers(ranges: ranges + other.ranges)
+  }
 
   /// Whether some number is in both sets.
   ///

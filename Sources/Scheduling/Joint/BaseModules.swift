@@ -51,7 +51,8 @@ struct BaseModules {
   /// A module of a group as an adapter's file lays it out.
   func module(_ module: String, _ group: JointGroupRecord, rank: Int) -> AdapterLayout.Module {
     AdapterLayout.Module(
-      path: naming.path(of: module, role: .linear), role: .linear, layout: .outputByInput, rowCount: group.shape[0],
+      path: naming.path(of: module, role: .linear), role: .linear, layout: .outputByInput,
+      rowCount: group.shape[0],
       columnCount: group.shape[1], largestRank: rank)
   }
 }
@@ -60,13 +61,16 @@ extension JointRecord {
   /// The number of a fine-tuned model.
   ///
   /// - Parameter text: Its path, the end of it, or its number; nil if there is one.
+  /// - Returns: 0 for the first.
   /// - Throws: `ComponentError` if that is none of them, or says too little.
   func tunedIndex(_ text: String?) throws(ComponentError) -> Int {
     guard let text else {
       guard tuned.count == 1 else { throw .tunedMissing(known: tuned) }
       return 0
     }
-    let named = tuned.indices.filter { tidyPath(tuned[$0]) == tidyPath(text) || tuned[$0].hasSuffix("/" + text) }
+    let named = tuned.indices.filter {
+      tidyPath(tuned[$0]) == tidyPath(text) || tuned[$0].hasSuffix("/" + text)
+    }
     if named.count == 1 { return named[0] }
     guard let number = Int(text), tuned.indices.contains(number) else {
       throw .unknownTuned(text: text, known: tuned)

@@ -168,7 +168,8 @@ extension JointAdapter.Report {
     let bounds = [\JointModuleRecord.leastResidual, \.largestResidual].map { bound in
       (modules.reduce(0) { $0 + $1[keyPath: bound] * $1[keyPath: bound] } / energy).squareRoot()
     }
-    return "\(written.count) of \(modules.count) modules, rank \(fewest)" + (most > fewest ? " to \(most)" : "")
+    return "\(written.count) of \(modules.count) modules, rank \(fewest)"
+      + (most > fewest ? " to \(most)" : "")
       + String(format: ", relative residual %.4f", bounds[0])
       + (bounds[1] - bounds[0] > 5e-5 ? String(format: " to %.4f", bounds[1]) : "")
   }

@@ -10,7 +10,8 @@ struct JointAdapterArguments: ParsableArguments {
   @Flag(help: "Write the decomposition minus what would be written without this.")
   var complement = false
 
-  @Option(help: "Which fine-tuned model, by its path, the end of it, or its number from 0, if there are several.")
+  @Option(
+    help: "Which fine-tuned model, by its path, the end of it, or its number from 0, if there are several.")
   var tuned: String?
 
   @Option(help: "Where the base model is now; its headers are read.", completion: .directory)
