@@ -58,6 +58,7 @@ public enum ExitCode: Int32, Sendable, Codable {
         is PEFTAdapterError,
         is MergeError,
         is LayerRatiosError,
+        is OverlapError,
         is DistributedSVDError:
         .badInput
       default: .internalFault

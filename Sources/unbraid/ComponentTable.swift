@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 import Foundation
 
 /// The components of a group as a table for a terminal.
@@ -63,6 +64,3 @@ struct ComponentTable {
 
   private func percent(_ fraction: Double) -> String { String(format: "%.2f %%", 100 * fraction) }
 }
-
-/// The last component of a path.
-private func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }

@@ -18,6 +18,13 @@ package struct LowRankUpdate: Sendable {
     self.a = SharedMatrix(a)
   }
 
+  /// Two factors that others may hold, too.
+  package init(b: SharedMatrix<Float>, a: SharedMatrix<Float>) {
+    precondition(b.columnCount == a.rowCount, "the factors do not fit")
+    self.b = b
+    self.a = a
+  }
+
   /// ‖B·A‖_F², from the small inner products of both factors in double precision.
   package var energy: Double {
     let left = gramMatrix(b.matrix.view.transposed)

@@ -58,6 +58,12 @@ public struct UpdateFactors: Sendable {
     self.a = SharedMatrix(a)
     self.b = SharedMatrix(b)
   }
+
+  /// Two factors that others may hold, too.
+  public init(a: SharedMatrix<Float>, b: SharedMatrix<Float>) {
+    self.a = a
+    self.b = b
+  }
 }
 
 /// Where the updates of an adapter come from, one at a time.

@@ -49,11 +49,7 @@ extension AdapterUpdate {
   /// The weights that a consumer without fused experts has for it; none if they cannot be told.
   fileprivate func weights(source: Int, model: ConsumerModel?) -> [WeightUpdate] {
     guard case .experts = kind else {
-      return [
-        WeightUpdate(
-          path: path, isEmbedding: kind == .embedding, source: source, rank: rank, inputCount: inputCount,
-          outputCount: outputCount, scale: scale)
-      ]
+      return [WeightUpdate(self, source: source)]
     }
     let components = path.split(separator: ".").map(String.init)
     guard let family = ExpertFamily(modelType: model?.modelType), isReversed(in: model) != nil,
@@ -95,6 +91,13 @@ extension AdapterUpdate {
 }
 
 extension WeightUpdate {
+  /// The whole of an update that is no fused one.
+  init(_ update: AdapterUpdate, source: Int) {
+    self.init(
+      path: update.path, isEmbedding: update.kind == .embedding, source: source, rank: update.rank,
+      inputCount: update.inputCount, outputCount: update.outputCount, scale: update.scale)
+  }
+
   /// One of several equal stretches of an expert's outputs.
   fileprivate func part(_ part: Int, of count: Int, path: String) -> WeightUpdate {
     let height = outputCount / count

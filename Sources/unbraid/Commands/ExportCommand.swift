@@ -43,6 +43,19 @@ struct ExportCommand: JobCommand {
   )
   var factorType: FactorType?
 
+  @Option(
+    help: ArgumentHelp(
+      "Take out what another adapter or decomposition holds: its folder.",
+      discussion: """
+        With P and Q the orthogonal projections onto what B's update of a module writes to and reads from, A's update
+        D becomes (I - P) D (I - Q): none of B's directions is written to or read from any more, to the rounding of
+        the factors, which are written in f32 unless told otherwise. Modules that B does not change stay as they are.
+        """), completion: .directory)
+  var projectOut: String?
+
+  @Option(help: "On which side: out takes P alone, in takes Q alone.")
+  var projectSide = ProjectionSide.both
+
   func run(on world: borrowing Communicator) throws {
     try withOutput(output.path, on: world, completed: { nil }) { folder in
       guard let folder else { return }
@@ -50,13 +63,25 @@ struct ExportCommand: JobCommand {
       let adapter = try PEFTAdapter.open(tidyPath(adapter))
       let model = try model(of: adapter)
       try folder.clearContents()
-      let export = ProfileExport(
-        try PEFTUpdateSource(adapter), for: profile, model: model, factorType: factorType)
-      let sentences = try export.write(to: folder.contentsPath)
+      let (source, notes) = try source(of: adapter)
+      let export = ProfileExport(source, for: profile, model: model, factorType: factorType)
+      let sentences = try notes + export.write(to: folder.contentsPath)
       try folder.publish()
       for sentence in sentences { Messages.printNotice("note: \(sentence)") }
       print("\(output.path): \(adapter.modules.count) updates for \(profile.rawValue)")
     }
+  }
+
+  /// The adapter's updates, without those of another one if that was asked for, and what to say about it.
+  private func source(of adapter: PEFTAdapter) throws -> (any UpdateSource, [String]) {
+    let source = try PEFTUpdateSource(adapter)
+    guard let projectOut else { return (source, []) }
+    let projection = try Projection(
+      removing: try openUpdates(projectOut), from: try openUpdates(adapter.path), on: projectSide)
+    return (
+      try ProjectedSource(source, projection),
+      ["--project-out changes \(projection.affected.count) of \(adapter.modules.count) modules"]
+    )
   }
 
   /// Facts of the base model; nil if they are not there and the profile can do without.
@@ -71,3 +96,4 @@ struct ExportCommand: JobCommand {
 }
 
 extension ConsumerProfile: ExpressibleByArgument {}
+extension ProjectionSide: ExpressibleByArgument {}
