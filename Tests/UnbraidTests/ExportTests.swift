@@ -51,7 +51,7 @@ extension UnbraidSuite {
         let b = try #require(tensors[prefix + (isEmbedding ? ".lora_embedding_B" : ".lora_B.weight")])
         #expect(a.shape[0] == 8 && b.shape[1] == 8)
         let found = isEmbedding ? a.transposed.times(b.transposed) : b.times(a)
-        #expect(distance(found, Self.update(fixture, path, scale: scale)) < 1e-5)
+        #expect(largestDifference(found, Self.update(fixture, path, scale: scale)) < 1e-5)
       }
     }
 
@@ -107,7 +107,7 @@ extension UnbraidSuite {
           #expect(a.dimensions == [3, 9] && b.dimensions == [3, 6])
           let found = FixtureTensor("a", .f64, shape: [9, 3], a.values)
             .times(FixtureTensor("b", .f64, shape: [6, 3], b.values).transposed)
-          #expect(distance(found, expected) < 1e-5)
+          #expect(largestDifference(found, expected) < 1e-5)
           continue
         }
         let (inputs, outputs) = (a.dimensions[0], b.dimensions[1])
@@ -117,7 +117,7 @@ extension UnbraidSuite {
         }
         let found = FixtureTensor("b", .f64, shape: [outputs, 3], b.values)
           .times(FixtureTensor("a", .f64, shape: [3, inputs], a.values))
-        #expect(distance(found, expected) < 1e-5, "\(name)")
+        #expect(largestDifference(found, expected) < 1e-5, "\(name)")
       }
     }
 
@@ -145,7 +145,7 @@ extension UnbraidSuite {
         let turned =
           isEmbedding
           ? expected : (0..<expected.count).map { expected[$0 % outputs * a.shape[0] + $0 / outputs] }
-        #expect(a.shape[1] == 3 && distance(found, turned) < 1e-5, "\(path)")
+        #expect(a.shape[1] == 3 && largestDifference(found, turned) < 1e-5, "\(path)")
       }
     }
 
@@ -240,6 +240,6 @@ extension UnbraidSuite {
 }
 
 /// The largest difference of two arrays; infinite if they differ in length.
-func distance(_ left: [Double], _ right: [Double]) -> Double {
+func largestDifference(_ left: [Double], _ right: [Double]) -> Double {
   left.count == right.count ? zip(left, right).map { abs($0 - $1) }.max() ?? 0 : .infinity
 }
