@@ -109,7 +109,7 @@ struct Unbraid: ParsableCommand {
     version: version,
     groupedSubcommands: [
       CommandGroup(
-        name: "Take models apart",
+        name: "Decomposition",
         subcommands: [
           PlanCommand.self,
           ExtractCommand.self,
@@ -118,7 +118,7 @@ struct Unbraid: ParsableCommand {
           ScanCommand.self,
         ]),
       CommandGroup(
-        name: "Make something of the parts",
+        name: "Result",
         subcommands: [
           ComponentsCommand.self,
           AdapterCommand.self,
@@ -129,9 +129,8 @@ struct Unbraid: ParsableCommand {
           ConvertCommand.self,
         ]),
       CommandGroup(
-        name: "Compare",
+        name: "Comparison",
         subcommands: [
-          OverlapCommand.self,
           VerifyCommand.self,
         ]),
     ])
