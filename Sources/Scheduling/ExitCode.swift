@@ -38,11 +38,13 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as InitialisationError: error.isUsage ? .usage : .badInput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
+      case let error as FolderAdapterError: error.isUsage ? .usage : .badInput
       case is RequestError,
         is PlanError,
         is JointRequestError,
         is JointPlanError,
         is ComponentError,
+        is SpectrumEditError,
         is InitialisationRequestError,
         is ScanRequestError,
         is ScanPlanError:
@@ -53,6 +55,7 @@ public enum ExitCode: Int32, Sendable, Codable {
         is JointJobError,
         is JointFolderError,
         is JointAdapterError,
+        is DecompositionFolderError,
         is PEFTAdapterError,
         is MergeError,
         is LayerRatiosError,

@@ -113,6 +113,7 @@ struct Unbraid: ParsableCommand {
         subcommands: [
           PlanCommand.self,
           ExtractCommand.self,
+          DecomposeCommand.self,
           JointCommand.self,
           SweepCommand.self,
           ScanCommand.self,

@@ -75,12 +75,28 @@ public struct PEFTAdapterWriter: ~Copyable {
     try file.write(
       a: try layout.factorType.encode(a, of: module.path),
       b: try layout.factorType.encode(b, of: module.path), rank: a.rowCount, module: index)
+    try finishModule(index, rank: a.rowCount, alpha: alpha, bias: bias)
+  }
+
+  /// Writes factors that are rounded already; otherwise as above.
+  public mutating func write(
+    _ factors: LoRAFactors, alpha: Double? = nil, bias: consuming Matrix<Float>? = nil, module index: Int
+  ) throws {
+    try file.write(factors, module: index)
+    try finishModule(index, rank: factors.rank, alpha: alpha, bias: bias)
+  }
+
+  private mutating func finishModule(
+    _ index: Int, rank: Int, alpha: Double?, bias: consuming Matrix<Float>?
+  ) throws {
+    let module = layout.modules[index]
     if layout.writesBias {
+      // PEFT gives every adapted layer a bias once one has it: no change is a bias of zeros.
       let change = bias ?? Matrix(repeating: 0, rows: 1, columns: module.outputCount)
       try file.writeBias(try layout.factorType.encode(change, of: module.path), module: index)
     }
-    ranks[module.path] = a.rowCount
-    alphas[module.path] = alpha ?? Double(a.rowCount)
+    ranks[module.path] = rank
+    alphas[module.path] = alpha ?? Double(rank)
   }
 
   /// Leaves a module of the layout out.
