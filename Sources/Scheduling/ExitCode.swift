@@ -34,9 +34,10 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
       case is PEFTAdapterError, is MergeError: .badInput
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError: .usage
+      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is FolderAdapterError:
+        .usage
       case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
-        is DistributedSVDError:
+        is DistributedSVDError, is DecompositionFolderError:
         .badInput
       default: .internalFault
       }

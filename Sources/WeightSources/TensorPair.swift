@@ -1,9 +1,9 @@
 public import Checkpoints
 
-/// One tensor that both checkpoints hold with the same shape.
+/// One tensor that both checkpoints hold with the same shape, or one checkpoint's own.
 public struct TensorPair: Sendable, Codable, Hashable {
-  /// Where the base model's values are.
-  public let base: TensorLocation
+  /// Where the base model's values are; nil for a model's own weights, from which nothing is taken away.
+  public let base: TensorLocation?
   /// Where the fine-tuned model's values are.
   public let tuned: TensorLocation
 
@@ -14,6 +14,12 @@ public struct TensorPair: Sendable, Codable, Hashable {
     self.tuned = tuned
   }
 
+  /// A tensor whose own values stand where those of others have a difference.
+  public init(weight: TensorLocation) {
+    base = nil
+    tuned = weight
+  }
+
   /// The tensor's name in the checkpoints.
   public var name: String { tuned.name }
   /// Its dimensions, outermost first.
@@ -21,7 +27,9 @@ public struct TensorPair: Sendable, Codable, Hashable {
   /// The number of elements of one side.
   public var elementCount: Int { tuned.elementCount }
   /// Bytes of both sides on disk.
-  public var byteCount: Int { base.byteCount + tuned.byteCount }
+  public var byteCount: Int { (base?.byteCount ?? 0) + tuned.byteCount }
   /// Whether both sides hold numbers that can be subtracted.
-  public var isNumeric: Bool { base.elementType.isReadableAsFloat && tuned.elementType.isReadableAsFloat }
+  public var isNumeric: Bool { baseType.isReadableAsFloat && tuned.elementType.isReadableAsFloat }
+  /// The type of the base model's values; zeros of the other side's type stand for a base that is not there.
+  public var baseType: ElementType { base?.elementType ?? tuned.elementType }
 }

@@ -108,7 +108,8 @@ struct Unbraid: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      PlanCommand.self, ExtractCommand.self, JointCommand.self, SweepCommand.self,
-      MergeCommand.self, VerifyCommand.self, GraftCommand.self,
+      PlanCommand.self, ExtractCommand.self, DecomposeCommand.self, AdapterCommand.self, JointCommand.self,
+      SweepCommand.self,
+      MergeCommand.self, ResizeCommand.self, GraftCommand.self, VerifyCommand.self,
     ])
 }
