@@ -35,13 +35,14 @@ let targets: [Target] = [
   // Layers 2 and 3: what is decomposed, and what is made of it.
   .target(name: "WeightSources", dependencies: ["Checkpoints", "LinearAlgebra", "CKernels"]),
   .target(name: "Adapters", dependencies: ["Checkpoints", "LinearAlgebra", "WeightSources"]),
+  .target(name: "Initialisations", dependencies: ["Checkpoints", "LinearAlgebra", "WeightSources"]),
 
   // Layer 4: who does it, when, on which rank.
   .target(
     name: "Scheduling",
     dependencies: [
       "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
-      "WeightSources", "Adapters",
+      "WeightSources", "Adapters", "Initialisations",
     ]),
 
   // Layer 5: many extractions as one experiment.
@@ -56,7 +57,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid",
     dependencies: [
-      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Sweeps",
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Initialisations", "Scheduling",
+      "Sweeps",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
   .executableTarget(
@@ -93,6 +95,9 @@ let targets: [Target] = [
   .testTarget(
     name: "AdaptersTests",
     dependencies: ["Adapters", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
+  .testTarget(
+    name: "InitialisationsTests",
+    dependencies: ["Initialisations", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
   .testTarget(
     name: "SchedulingTests",
     dependencies: [

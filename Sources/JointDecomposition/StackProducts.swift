@@ -132,15 +132,3 @@ struct StackProducts: MTTKRPSource {
     }
   }
 }
-
-extension Matrix where Element == Float {
-  /// All entries in double precision.
-  borrowing func widened() -> Matrix<Double> {
-    let result = Matrix<Double>(uninitializedRows: rowCount, columns: columnCount)
-    for row in 0..<rowCount {
-      let (wide, narrow) = (result.view.row(row), view.row(row))
-      for column in narrow.indices { wide[column] = Double(narrow[column]) }
-    }
-    return result
-  }
-}

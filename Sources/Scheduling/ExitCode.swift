@@ -1,6 +1,7 @@
 internal import Adapters
 internal import Checkpoints
 internal import DistributedLinearAlgebra
+internal import Initialisations
 internal import LinearAlgebra
 internal import MPI
 internal import WeightSources
@@ -31,10 +32,12 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
+      case let error as InitialisationError: error.isUsage ? .usage : .badInput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
       case is PEFTAdapterError, is MergeError: .badInput
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is FolderAdapterError:
+      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is FolderAdapterError,
+        is InitialisationRequestError:
         .usage
       case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
         is DistributedSVDError, is DecompositionFolderError:
@@ -52,6 +55,7 @@ func spoilsFinishedWork(_ error: any Error) -> Bool {
   switch error {
   case let error as JobFailure: error.spoilsFinishedWork
   case is SourceError, is AdapterError, is ExtractionError, is JointJobError, is LAPACKError,
+    is InitialisationError,
     is DistributedSVDError:
     true
   case OutputError.inputChanged: true

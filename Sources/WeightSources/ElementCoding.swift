@@ -18,6 +18,18 @@ extension ElementType {
     }
   }
 
+  /// The same of numbers in double precision, which are rounded once and not on the way to single precision too.
+  package func encode(_ matrix: borrowing Matrix<Double>) -> [UInt8] {
+    let narrowed = Matrix<Float>(uninitializedRows: matrix.rowCount, columns: matrix.columnCount)
+    for row in 0..<matrix.rowCount {
+      let (target, source) = (narrowed.view.row(row), matrix.view.row(row))
+      for column in source.indices {
+        target[column] = self == .f32 ? Float(source[column]) : roundedToOdd(source[column])
+      }
+    }
+    return encode(narrowed)
+  }
+
   /// The matrix that stored bytes stand for; exact but for F64, which is rounded.
   public func decode(_ bytes: [UInt8], rows: Int, columns: Int) -> Matrix<Float> {
     precondition(bytes.count == rows * columns * bitWidth / 8, "the bytes do not fill the matrix")
@@ -30,4 +42,13 @@ extension ElementType {
     }
     return matrix
   }
+}
+
+/// The float towards zero whose last bit says that something was lost: rounded again to a type that is shorter by two
+/// bits or more, it gives what the number itself would (Boldo and Melquiond 2008).
+private func roundedToOdd(_ value: Double) -> Float {
+  let nearest = Float(value)
+  guard nearest.isFinite, Double(nearest) != value else { return nearest }
+  let towardsZero = Double(nearest.magnitude) > value.magnitude ? nearest.bitPattern - 1 : nearest.bitPattern
+  return Float(bitPattern: towardsZero | 1)
 }

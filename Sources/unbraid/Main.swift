@@ -109,7 +109,7 @@ struct Unbraid: ParsableCommand {
     version: version,
     subcommands: [
       PlanCommand.self, ExtractCommand.self, DecomposeCommand.self, AdapterCommand.self, JointCommand.self,
-      SweepCommand.self,
+      SweepCommand.self, InitCommand.self, ConvertCommand.self,
       MergeCommand.self, ResizeCommand.self, GraftCommand.self, VerifyCommand.self,
     ])
 }

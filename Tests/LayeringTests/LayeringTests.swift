@@ -18,16 +18,18 @@ import Testing
     "TensorDecomposition": ["LinearAlgebra"],
     "WeightSources": ["Checkpoints", "LinearAlgebra", "CKernels"],
     "Adapters": ["Checkpoints", "LinearAlgebra", "WeightSources"],
+    "Initialisations": ["Checkpoints", "LinearAlgebra", "WeightSources"],
     "JointDecomposition": ["MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition"],
     "Scheduling": [
       "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
-      "WeightSources", "Adapters",
+      "WeightSources", "Adapters", "Initialisations",
     ],
     "Sweeps": [
       "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Yams",
     ],
     "unbraid": [
-      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Sweeps",
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Initialisations", "Scheduling",
+      "Sweeps",
       "ArgumentParser",
     ],
     "unbraid-bench": [

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import initialisations
 import merging
 from support import (PAIRS, Skip, extract, is_linear, load, logits, require, save_pair, tiny_llama)
 import torch
@@ -174,7 +175,8 @@ def minilm_to_sre(folder):
 
 
 CHECKS = [llama_is_best_rank_k, full_rank_rebuilds, ranks_and_exclusions, norms_are_exact, biases, gpt2_conv1d,
-          bert_feature_extraction, tied_embeddings, same_bytes_on_three_ranks, tinyllama_losses, minilm_to_sre, *merging.CHECKS]
+          bert_feature_extraction, tied_embeddings, same_bytes_on_three_ranks, tinyllama_losses, minilm_to_sre, *initialisations.CHECKS,
+          *merging.CHECKS]
 
 
 def main():

@@ -58,8 +58,8 @@ public struct PEFTAdapterFile: ~Copyable {
 
 extension AdapterLayout.Module {
   // An embedding's factors are parameters, not modules, so their names end without ".weight".
-  var nameOfA: String { prefix + (role == .embedding ? "lora_embedding_A" : "lora_A.weight") }
-  var nameOfB: String { prefix + (role == .embedding ? "lora_embedding_B" : "lora_B.weight") }
+  package var nameOfA: String { prefix + (role == .embedding ? "lora_embedding_A" : "lora_A.weight") }
+  package var nameOfB: String { prefix + (role == .embedding ? "lora_embedding_B" : "lora_B.weight") }
   var nameOfBias: String { prefix + "lora_B.bias" }
   private var prefix: String { "base_model.model.\(path)." }
 }

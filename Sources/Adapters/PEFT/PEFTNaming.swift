@@ -40,6 +40,15 @@ public struct PEFTNaming: Sendable {
     }
   }
 
+  /// The paths of all modules that own one of these tensors, sorted.
+  public func modulePaths(of tensors: [String: TensorLocation]) -> [String] {
+    Set(
+      tensors.values.map {
+        path(of: modulePath(ofTensor: $0.name), role: ModuleRole(tensor: $0.name, shape: $0.shape))
+      }
+    ).sorted()
+  }
+
   /// Which side of the module's stored matrix is its input.
   public func layout(of module: String, role: ModuleRole) -> WeightLayout {
     switch role {

@@ -123,6 +123,9 @@ extension Matrix {
 }
 
 extension Matrix where Element == Double {
+  /// All entries in single precision.
+  package borrowing func narrowed() -> Matrix<Float> { narrowed(rows: rowCount) }
+
   /// The first rows in single precision.
   borrowing func narrowed(rows keptCount: Int) -> Matrix<Float> {
     let result = Matrix<Float>(uninitializedRows: keptCount, columns: columnCount)

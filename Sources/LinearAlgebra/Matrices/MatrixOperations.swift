@@ -58,3 +58,15 @@ extension Matrix where Element == Double {
     return (0..<rowCount).map { block.rows($0..<$0 + 1).sumOfSquares().squareRoot() }
   }
 }
+
+extension Matrix where Element == Float {
+  /// All entries in double precision.
+  package borrowing func widened() -> Matrix<Double> {
+    let result = Matrix<Double>(uninitializedRows: rowCount, columns: columnCount)
+    for row in 0..<rowCount {
+      let (wide, narrow) = (result.view.row(row), view.row(row))
+      for column in narrow.indices { wide[column] = Double(narrow[column]) }
+    }
+    return result
+  }
+}

@@ -1,0 +1,50 @@
+public import Checkpoints
+
+/// Why a model cannot be prepared for training as asked.
+public enum InitialisationError: Error, CustomStringConvertible, Equatable, Sendable {
+  /// A weight is stored in a type that PEFT does not initialise from.
+  case unsuitableType(tensor: String, elementType: ElementType)
+  /// The head shares its weight with the embedding, and a residual of one would be a residual of both.
+  case tiedHead(module: String)
+  /// An embedding was asked for.
+  case embedding(module: String)
+  /// The covariance file says nothing of a module.
+  case noCovariance(module: String, path: String, example: String)
+  /// A covariance has another shape than its module's inputs ask for.
+  case covarianceShape(module: String, path: String, shape: [Int], inputCount: Int)
+  /// A covariance that no inputs can have.
+  case uselessCovariance(module: String, problem: String)
+  /// An entry is beyond the range of the type it is stored in.
+  case overflow(module: String, type: ElementType, value: Double)
+
+  /// Whether the command line is to blame rather than the data.
+  public var isUsage: Bool {
+    switch self {
+    case .tiedHead, .embedding: true
+    default: false
+    }
+  }
+
+  /// One sentence with the place, what was found and the remedy.
+  public var description: String {
+    switch self {
+    case .unsuitableType(let tensor, let type):
+      "tensor '\(tensor)' is stored as \(type.rawValue); weights are initialised from F32, F16 and BF16: convert the "
+        + "model, or leave it out with --exclude"
+    case .tiedHead(let module):
+      "module '\(module)' has the embedding's weight, and what is taken out of one would be missing in the other; "
+        + "leave it out"
+    case .embedding(let module):
+      "module '\(module)' is an embedding, and only linear layers and the head are initialised; leave it out"
+    case .noCovariance(let module, let path, let example):
+      "\(path): has no covariance for module '\(module)' (such as '\(example)'); choose modules that it has with "
+        + "--targets or --include, or collect the others"
+    case .covarianceShape(let module, let path, let shape, let count):
+      "\(path): tensor '\(module)' is \(shape), but the module has \(count) inputs; give [\(count), \(count)]"
+    case .uselessCovariance(let module, let problem):
+      "the covariance of module '\(module)' \(problem); collect it again on more text"
+    case .overflow(let module, let type, let value):
+      "module '\(module)': \(value) does not fit \(type.rawValue); use --factor-dtype f32, or leave the module out"
+    }
+  }
+}

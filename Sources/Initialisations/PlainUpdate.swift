@@ -1,0 +1,84 @@
+public import LinearAlgebra
+
+/// What training changed about a weight, from the factors before and after it: scale · (B·A − B₀·A₀).
+///
+/// The original weight is the residual plus the first product, the trained one the residual plus the second: their
+/// difference needs neither.
+public struct PlainUpdate: ~Copyable {
+  /// [B, B₀], out × both ranks.
+  public let b: Matrix<Float>
+  /// [A; −A₀], both ranks × in.
+  public let a: Matrix<Float>
+
+  /// Stacks the factors; nothing is rounded.
+  public init(
+    a: borrowing Matrix<Float>, b: borrowing Matrix<Float>, initialA: borrowing Matrix<Float>,
+    initialB: borrowing Matrix<Float>
+  ) {
+    let (rank, initialRank) = (a.rowCount, initialA.rowCount)
+    let stackedA = Matrix<Float>(uninitializedRows: rank + initialRank, columns: a.columnCount)
+    stackedA.view.rows(0..<rank).copy(from: a.view)
+    let rest = stackedA.view.rows(rank..<rank + initialRank)
+    rest.copy(from: initialA.view)
+    rest.scale(by: -1)
+    let stackedB = Matrix<Float>(uninitializedRows: b.rowCount, columns: rank + initialRank)
+    stackedB.view.columns(0..<rank).copy(from: b.view)
+    stackedB.view.columns(rank..<rank + initialRank).copy(from: initialB.view)
+    self.a = stackedA
+    self.b = stackedB
+  }
+
+  /// The best update of a rank, √σ on each side, with the singular values that it leaves out.
+  ///
+  /// In double precision: both products are large beside what training changed, and their difference would lose those
+  /// digits in single precision.
+  public func truncated(to rank: Int) throws -> (factors: SharedFactors, dropped: [Double]) {
+    let left = try ThinRange(of: b.widened())
+    let right = try ThinRange(of: a.widened().transposed())
+    let core = Matrix<Double>(uninitializedRows: left.r.rowCount, columns: right.r.rowCount)
+    multiply(left.r.view, right.r.view.transposed, into: core.view)
+    let svd = try DoubleSVD(of: core)
+    let kept = min(rank, svd.s.count)
+    let roots = svd.s.prefix(kept).map { $0.squareRoot() }
+    let factors = SharedFactors(
+      b: product(left.q, scaledColumns(svd.u, by: roots, count: kept)),
+      a: rowProducts(scaledRows(svd.vh, by: roots, count: kept), right.q),
+      energy: svd.s.prefix(kept).reduce(0) { $0 + $1 * $1 })
+    return (factors, Array(svd.s.dropFirst(kept)))
+  }
+
+  /// Two factors in double precision.
+  public struct SharedFactors: Sendable {
+    /// B, out × rank.
+    public let b: SharedMatrix<Double>
+    /// A, rank × in.
+    public let a: SharedMatrix<Double>
+    /// ‖B·A‖_F².
+    public let energy: Double
+
+    init(b: consuming Matrix<Double>, a: consuming Matrix<Double>, energy: Double) {
+      self.energy = energy
+      self.b = SharedMatrix(b)
+      self.a = SharedMatrix(a)
+    }
+  }
+}
+
+/// Q·R with orthonormal columns of Q; Q is the identity where there are as many columns as rows.
+private struct ThinRange: ~Copyable {
+  let q: Matrix<Double>
+  let r: Matrix<Double>
+
+  init(of matrix: consuming Matrix<Double>) throws {
+    if matrix.rowCount <= matrix.columnCount {
+      var identity = Matrix<Double>(repeating: 0, rows: matrix.rowCount, columns: matrix.rowCount)
+      for index in 0..<matrix.rowCount { identity[index, index] = 1 }
+      q = identity
+      r = matrix
+    } else {
+      let factored = try HouseholderQR(of: matrix)
+      q = factored.q.copy()
+      r = factored.r.copy()
+    }
+  }
+}

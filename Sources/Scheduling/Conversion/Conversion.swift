@@ -1,0 +1,134 @@
+public import Adapters
+internal import Foundation
+internal import Initialisations
+
+/// What was trained on an initialisation, turned into what needs no initialisation: a plain adapter, or a model.
+public struct Conversion {
+  private let request: ConversionRequest
+
+  /// A conversion as asked for.
+  public init(_ request: ConversionRequest) { self.request = request }
+
+  /// Fills a folder and publishes it, on one rank.
+  ///
+  /// - Returns: The line a person wants to read at the end.
+  /// - Throws: What is wrong with the inputs, or what the device has against the output; the folder is then not
+  ///   published.
+  public func run(into folder: OutputFolder) throws -> String {
+    try folder.publishing {
+      try folder.clearContents()
+      let record = InitialisationRecord.read(folder: request.originPath)
+      switch record?.method {
+      case .svdTraining?:
+        guard let record else { preconditionFailure("a method has its record") }
+        return try DecomposedModelMerge(request, record).write(into: folder)
+      case .loraXS?:
+        let conversion = try LatentConversion(request, record)
+        return try conversion.write(to: folder.contentsPath)
+      case nil where !hasAdapter(request.originPath):
+        throw ConversionError.noOrigin(path: request.originPath)
+      default:
+        let conversion = try ResidualConversion(request, record)
+        return try conversion.write(to: folder.contentsPath)
+      }
+    }
+  }
+}
+
+/// Whether a folder is a PEFT adapter's.
+func hasAdapter(_ path: String) -> Bool {
+  FileManager.default.fileExists(atPath: path + "/adapter_config.json")
+}
+
+/// What a person asked for of a conversion.
+public struct ConversionRequest: Sendable {
+  /// What was trained: an adapter's folder, or the tensors of svd-training.
+  public var trainedPath: String
+  /// The folder that the initialisation made, or the initial adapter's.
+  public var originPath: String
+  /// The original model; nil for the one that the initialisation was made from.
+  public var modelPath: String?
+  /// The rank to cut to; nil for all.
+  public var rank: Int?
+  /// The type of the factors; nil for one that holds them as they are.
+  public var factorType: FactorType?
+  /// What the adapter calls its base model; nil for the original model's path.
+  public var baseName: String?
+
+  /// A request of given parts.
+  /// - Throws: `RequestError` for a rank below 1.
+  public init(
+    trainedPath: String, originPath: String, modelPath: String? = nil, rank: Int? = nil,
+    factorType: FactorType? = nil, baseName: String? = nil
+  ) throws {
+    if let rank, rank < 1 { throw RequestError.rankNotPositive(rank) }
+    self.trainedPath = trainedPath
+    self.originPath = originPath
+    self.modelPath = modelPath
+    self.rank = rank
+    self.factorType = factorType
+    self.baseName = baseName
+  }
+
+  /// The original model's name in an adapter's configuration.
+  func baseModel(_ record: InitialisationRecord?, _ fallback: String?) -> String {
+    let path = (modelPath ?? record?.model).map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+    return baseName ?? path ?? fallback ?? ""
+  }
+}
+
+/// Why something that was trained cannot be converted.
+public enum ConversionError: Error, CustomStringConvertible, Equatable, ExitCoded {
+  /// The folder is neither an initialisation nor an adapter.
+  case noOrigin(path: String)
+  /// A trained module is not in the initial adapter.
+  case notInitialised(path: String, module: String, initialPath: String)
+  /// An initialised module is not in the trained adapter.
+  case notTrained(path: String, module: String, initialPath: String)
+  /// The products of both adapters are scaled differently.
+  case otherScale(path: String, module: String, scale: Double, initialScale: Double)
+  /// The factors of both adapters have other lengths.
+  case otherShape(path: String, module: String, shape: [Int], initialShape: [Int])
+  /// LoRA-XS's adapter lacks what was trained.
+  case noMapping(path: String, module: String)
+  /// svd-training's file has no singular values.
+  case noSingularValues(path: String, example: String)
+  /// A tensor of svd-training has another shape than its module's others ask for.
+  case otherTensorShape(path: String, tensor: String, shape: [Int], expected: [Int])
+  /// An option that the conversion does not have.
+  case foreignOption(String, method: String)
+
+  /// The code this error ends a command with.
+  public var exitCode: ExitCode {
+    if case .foreignOption = self { .usage } else { .badInput }
+  }
+
+  /// One sentence with the place, what was found and the remedy.
+  public var description: String {
+    switch self {
+    case .noOrigin(let path):
+      "\(path): has neither \(InitialisationRecord.fileName) nor adapter_config.json; give the folder that 'unbraid init' "
+        + "made, or the adapter as it was before training"
+    case .notInitialised(let path, let module, let initialPath):
+      "\(path): module '\(module)' is not in \(initialPath), so nobody knows what it was before; give the initialisation "
+        + "that was trained"
+    case .notTrained(let path, let module, let initialPath):
+      "\(path): has no module '\(module)', which \(initialPath) took out of the model; give the adapter that was trained "
+        + "from it"
+    case .otherScale(let path, let module, let scale, let initialScale):
+      "\(path): module '\(module)' is scaled by \(scale), but began with \(initialScale); set r and lora_alpha to what "
+        + "they were"
+    case .otherShape(let path, let module, let shape, let initialShape):
+      "\(path): module '\(module)' is \(shape) (out, in), but began as \(initialShape); give the initialisation that was "
+        + "trained"
+    case .noMapping(let path, let module):
+      "\(path): module '\(module)' has no '\(module)\(LatentMapping.ending)'; save the adapter with LoRA-XS's own code"
+    case .noSingularValues(let path, let example):
+      "\(path): has no tensor '\(example)'; save the state of the decomposed model, before its merge()"
+    case .otherTensorShape(let path, let tensor, let shape, let expected):
+      "\(path): tensor '\(tensor)' is \(shape), but must be \(expected); give the initialisation that was trained"
+    case .foreignOption(let option, let method):
+      "\(option) has no meaning for what was trained with \(method); leave it out"
+    }
+  }
+}
