@@ -1,4 +1,5 @@
 internal import Adapters
+internal import Analysis
 internal import Checkpoints
 internal import DistributedLinearAlgebra
 internal import Initialisations
@@ -31,16 +32,34 @@ public enum ExitCode: Int32, Sendable, Codable {
       case is JobStopped: .resumable
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
+      case let error as ProfileError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as InitialisationError: error.isUsage ? .usage : .badInput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
-      case is PEFTAdapterError, is MergeError: .badInput
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError, is FolderAdapterError,
-        is InitialisationRequestError:
+      case let error as FolderAdapterError: error.isUsage ? .usage : .badInput
+      case is RequestError,
+        is PlanError,
+        is JointRequestError,
+        is JointPlanError,
+        is ComponentError,
+        is SpectrumEditError,
+        is InitialisationRequestError,
+        is ScanRequestError,
+        is ScanPlanError:
         .usage
-      case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
-        is DistributedSVDError, is DecompositionFolderError:
+      case is HostError,
+        is LAPACKError,
+        is ExtractionError,
+        is JointJobError,
+        is JointFolderError,
+        is JointAdapterError,
+        is DecompositionFolderError,
+        is PEFTAdapterError,
+        is MergeError,
+        is LayerRatiosError,
+        is OverlapError,
+        is DistributedSVDError:
         .badInput
       default: .internalFault
       }

@@ -64,7 +64,9 @@ extension Pairing {
   /// - Throws: `SourceError` for quantised weights.
   public init(weightsOf checkpoint: Checkpoint) throws {
     try refuseQuantized(checkpoint)
-    pairs = checkpoint.sortedNames.compactMap { checkpoint.tensors[$0] }.map(TensorPair.init(weight:))
+    pairs = checkpoint.sortedNames.compactMap { checkpoint.tensors[$0] }.map {
+      TensorPair(base: nil, tuned: $0)
+    }
     onlyInBase = []
     onlyInTuned = []
     reshaped = []

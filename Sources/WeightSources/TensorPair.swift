@@ -7,17 +7,11 @@ public struct TensorPair: Sendable, Codable, Hashable {
   /// Where the fine-tuned model's values are.
   public let tuned: TensorLocation
 
-  /// Pairs two tensors of equal shape.
-  public init(base: TensorLocation, tuned: TensorLocation) {
-    precondition(base.shape == tuned.shape, "a pair has one shape")
+  /// Pairs two tensors of equal shape; without a base the other's own values stand where a difference would.
+  public init(base: TensorLocation?, tuned: TensorLocation) {
+    precondition(base == nil || base?.shape == tuned.shape, "a pair has one shape")
     self.base = base
     self.tuned = tuned
-  }
-
-  /// A tensor whose own values stand where those of others have a difference.
-  public init(weight: TensorLocation) {
-    base = nil
-    tuned = weight
   }
 
   /// The tensor's name in the checkpoints.

@@ -107,9 +107,33 @@ struct Unbraid: ParsableCommand {
       On several:      mpirun -n 16 --hostfile hostfiles/lab unbraid extract BASE TUNED -o adapter --rank 32
       """,
     version: version,
-    subcommands: [
-      PlanCommand.self, ExtractCommand.self, DecomposeCommand.self, AdapterCommand.self, JointCommand.self,
-      SweepCommand.self, InitCommand.self, ConvertCommand.self,
-      MergeCommand.self, ResizeCommand.self, GraftCommand.self, VerifyCommand.self,
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Decomposition",
+        subcommands: [
+          PlanCommand.self,
+          ExtractCommand.self,
+          DecomposeCommand.self,
+          JointCommand.self,
+          SweepCommand.self,
+          ScanCommand.self,
+        ]),
+      CommandGroup(
+        name: "Result",
+        subcommands: [
+          ComponentsCommand.self,
+          AdapterCommand.self,
+          ExportCommand.self,
+          MergeCommand.self,
+          ResizeCommand.self,
+          GraftCommand.self,
+          InitCommand.self,
+          ConvertCommand.self,
+        ]),
+      CommandGroup(
+        name: "Comparison",
+        subcommands: [
+          VerifyCommand.self,
+        ]),
     ])
 }

@@ -119,6 +119,18 @@ public struct DecompositionFolder: Sendable {
     vector.isStored ? try location(vector.nameInFolder).bytes() : nil
   }
 
+  /// Normalisations as an adapter may store them; those that did not change have no bytes.
+  public var savableTensors: [AdapterLayout.SavableTensor] {
+    record.vectors.filter { $0.kind == .tuned }.map { vector in
+      AdapterLayout.SavableTensor(
+        modulePath: vector.modulePath, parameter: vector.parameter,
+        location: tensors[vector.tensor]
+          ?? TensorLocation(
+            name: vector.tensor, elementType: vector.elementType, shape: [vector.length], filePath: path,
+            fileSize: 0, offset: 0, byteCount: vector.length * vector.elementType.bitWidth / 8))
+    }
+  }
+
   private func location(_ name: String) -> TensorLocation {
     guard let location = tensors[name] else { preconditionFailure("'\(name)' is in no record") }
     return location

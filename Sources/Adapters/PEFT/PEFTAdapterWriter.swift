@@ -79,13 +79,30 @@ public struct PEFTAdapterWriter: ~Copyable {
   ) throws {
     let module = layout.modules[index]
     try file.write(
-      a: try encode(a, module), b: try encode(b, module), rank: a.rowCount, module: index)
+      a: try layout.factorType.encode(a, of: module.path),
+      b: try layout.factorType.encode(b, of: module.path), rank: a.rowCount, module: index)
+    try finishModule(index, rank: a.rowCount, alpha: alpha, bias: bias)
+  }
+
+  /// Writes factors that are rounded already; otherwise as above.
+  public mutating func write(
+    _ factors: LoRAFactors, alpha: Double? = nil, bias: consuming Matrix<Float>? = nil, module index: Int
+  ) throws {
+    try file.write(factors, module: index)
+    try finishModule(index, rank: factors.rank, alpha: alpha, bias: bias)
+  }
+
+  private mutating func finishModule(
+    _ index: Int, rank: Int, alpha: Double?, bias: consuming Matrix<Float>?
+  ) throws {
+    let module = layout.modules[index]
     if layout.writesBias {
+      // PEFT gives every adapted layer a bias once one has it: no change is a bias of zeros.
       let change = bias ?? Matrix(repeating: 0, rows: 1, columns: module.outputCount)
-      try file.writeBias(try encode(change, module), module: index)
+      try file.writeBias(try layout.factorType.encode(change, of: module.path), module: index)
     }
-    ranks[module.path] = a.rowCount
-    alphas[module.path] = alpha ?? Double(a.rowCount)
+    ranks[module.path] = rank
+    alphas[module.path] = alpha ?? Double(rank)
   }
 
   /// Leaves a module of the layout out.
@@ -122,18 +139,5 @@ public struct PEFTAdapterWriter: ~Copyable {
       ensuresWeightTying: description.ensuresWeightTying)
     try file.finish()
     return configuration
-  }
-
-  private func encode(_ factor: borrowing Matrix<Float>, _ module: AdapterLayout.Module) throws -> [UInt8] {
-    let bytes = layout.factorType.elementType.encode(factor)
-    guard layout.factorType != .f32 else { return bytes }
-    let rounded = layout.factorType.elementType.decode(
-      bytes, rows: factor.rowCount, columns: factor.columnCount)
-    if let place = rounded.firstNonFinite() {
-      throw AdapterError.entryOverflow(
-        module: module.path, factorType: layout.factorType,
-        largest: Double(factor[place.row, place.column]))
-    }
-    return bytes
   }
 }

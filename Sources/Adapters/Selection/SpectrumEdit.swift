@@ -33,17 +33,24 @@ public struct SpectrumEdit: Sendable, Codable, Equatable {
     /// As it was typed.
     public let text: String
 
-    /// The rule that a text states; nil if it states none.
-    public init?(_ text: String) {
+    /// The rule that a text states.
+    ///
+    /// - Parameters:
+    ///   - text: As typed.
+    ///   - option: Where it was given, for errors.
+    /// - Throws: `SpectrumEditError` if it states none.
+    public init(_ text: String, option: String) throws(SpectrumEditError) {
       let (pattern, rest) = splitPattern(text)
-      guard let numbers = TripletNumbers(rest) else { return nil }
+      guard let numbers = TripletNumbers(rest) else {
+        throw SpectrumEditError(option: option, text: text, examples: "0-3,7 or 'q_proj:0-3,7'")
+      }
       self.pattern = pattern
       self.numbers = numbers
       self.text = text
     }
   }
 
-  /// A factor of some modules' singular values, typed as `[REGEX:][NUMBERS*]X`.
+  /// A factor of some modules' singular values, typed as `[REGEX:][NUMBERS=]X`.
   public struct FactorRule: Sendable, Codable, Equatable {
     /// A regular expression for paths of modules; nil for all.
     public let pattern: String?
@@ -68,13 +75,21 @@ public struct SpectrumEdit: Sendable, Codable, Equatable {
       case jitter
     }
 
-    /// The rule of a kind that a text states; nil if it states none.
-    public init?(_ kind: Kind, _ text: String) {
+    /// The rule of a kind that a text states.
+    ///
+    /// - Parameters:
+    ///   - kind: What its amount means.
+    ///   - text: As typed.
+    /// - Throws: `SpectrumEditError` if it states none.
+    public init(_ kind: Kind, _ text: String) throws(SpectrumEditError) {
       let (pattern, rest) = splitPattern(text)
-      let parts = rest.split(separator: "*", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      let parts = rest.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       guard let numbers = parts.count == 2 ? TripletNumbers(parts[0]) : .all,
         let amount = Double(parts[parts.count - 1]), amount.isFinite
-      else { return nil }
+      else {
+        throw SpectrumEditError(
+          option: "--" + kind.rawValue, text: text, examples: "0.5, 0-3=0.5 or 'q_proj:0-3=0.5'")
+      }
       self.pattern = pattern
       self.numbers = numbers
       self.kind = kind
@@ -96,6 +111,16 @@ public struct SpectrumEdit: Sendable, Codable, Equatable {
   public var changesNothing: Bool {
     keep.isEmpty && drop.isEmpty && factors.isEmpty && layers == .all && droppedLayers == .none
   }
+}
+
+/// What an option says that states no edit.
+public struct SpectrumEditError: Error, CustomStringConvertible, Equatable, Sendable {
+  let option: String
+  let text: String
+  let examples: String
+
+  /// One sentence with the option, its text and what it might be.
+  public var description: String { "\(option) is '\(text)'; give numbers such as \(examples)" }
 }
 
 /// An edit with its patterns parsed, for the modules it was made for.

@@ -26,6 +26,11 @@ package struct ProductSVD: ~Copyable {
     s = svd.s
     self.right = others
   }
+
+  /// The same for factors in single precision, which are widened.
+  package init(_ left: borrowing Matrix<Float>, _ right: borrowing Matrix<Float>) throws(LAPACKError) {
+    self = try ProductSVD(left.widened(), right.widened())
+  }
 }
 
 /// Q·R with orthonormal columns of Q; Q is the identity where there are as many columns as rows.

@@ -11,7 +11,7 @@ public struct FolderAdapter {
   private let version: String
   private let factorType: FactorType
   private let modules: [Module]
-  private let description: AdapterDescription
+  private let layout: AdapterLayout
   private let notes: [String]
 
   /// A module that was selected, and what the adapter takes of it.
@@ -20,6 +20,12 @@ public struct FolderAdapter {
     let values: [Double]
     let choice: TripletChoice
     let requestedRank: Int
+
+    var layout: AdapterLayout.Module {
+      AdapterLayout.Module(
+        path: decomposed.path, role: decomposed.role, layout: decomposed.layout, rowCount: decomposed.shape[0],
+        columnCount: decomposed.shape[1], largestRank: requestedRank)
+    }
   }
 
   /// Opens the folder and decides what to take of it.
@@ -49,10 +55,9 @@ public struct FolderAdapter {
         decomposed: selected[index], values: spectra[index].values, choice: choices[index],
         requestedRank: request.rules.largestRank(of: selected[index], choices[index]))
     }
-    description = try AdapterDescription(
-      layout: folder.layout(modules.map { ($0.decomposed, $0.requestedRank) }, factorType, request),
-      baseName: request.baseName ?? record.baseName, taskType: record.taskType,
-      allModulePaths: record.allModulePaths, usesConv1D: record.usesConv1D, alpha: request.alpha)
+    layout = try AdapterLayout(
+      modules: modules.map(\.layout), savable: request.savesNorms ? folder.savableTensors : [],
+      factorType: factorType, writesBias: request.savesBias)
     notes = record.notes + ruleNotes
   }
 
@@ -82,23 +87,49 @@ public struct FolderAdapter {
   }
 
   private func writeFiles(_ path: String) throws -> [ModuleRecord] {
-    var files = try AdapterFiles(description, folder: path)
+    let record = folder.record
+    var writer = try PEFTAdapterWriter(
+      folder: path, layout: layout,
+      description: .init(
+        baseModel: baseName, taskType: record.taskType, fanInFanOut: record.usesConv1D,
+        targets: .among(record.allModulePaths)))
     var records: [ModuleRecord] = []
     for (index, module) in modules.enumerated() {
       let (factors, record) = try factors(of: module)
-      try files.write(factors, module: index)
+      if let factors {
+        try writer.write(factors, alpha: request.alpha, bias: try bias(of: module), module: index)
+      } else {
+        try writer.omit(module: index)
+      }
       records.append(record)
     }
-    let vectors = Dictionary(uniqueKeysWithValues: folder.record.vectors.map { ($0.tensor, $0) })
-    try files.finish(
-      biasChange: { index in
-        guard let vector = vectors[modules[index].decomposed.module + ".bias"],
-          let bytes = try folder.bytes(of: vector)
-        else { return nil }
-        return ElementType.f32.decode(bytes, rows: 1, columns: vector.length)
-      }, savedBytes: { try vectors[$0.location.name].flatMap(folder.bytes) },
-      card: { card(records, stored: $0) })
+    let stored = Set(record.vectors.filter(\.isStored).map(\.tensor))
+    let saved = layout.savable.map(\.location.name).filter(stored.contains)
+    let reader = DeltaReader()
+    for (index, tensor) in layout.savable.enumerated() {
+      try writer.writeSavable(at: index, with: stored.contains(tensor.location.name) ? reader : nil)
+    }
+    try writeAdapterTexts(try writer.finish(), card(records, stored: saved), to: path)
     return records
+  }
+
+  private var baseName: String { request.baseName ?? folder.record.baseName }
+
+  /// What PEFT multiplies a module's product by.
+  private func gain(_ module: Module) -> Double {
+    request.alpha.map { $0 / Double(module.choice.numbers.count) } ?? 1
+  }
+
+  /// A module's change of bias, which PEFT multiplies as it does the product of the factors.
+  private func bias(of module: Module) throws -> Matrix<Float>? {
+    guard request.savesBias,
+      let vector = folder.record.vectors.first(where: {
+        $0.kind == .difference && $0.modulePath == module.decomposed.path
+      }), let bytes = try folder.bytes(of: vector)
+    else { return nil }
+    let change = ElementType.f32.decode(bytes, rows: 1, columns: vector.length)
+    change.view.scale(by: 1 / gain(module))
+    return change
   }
 
   private func factors(of module: Module) throws -> (LoRAFactors?, ModuleRecord) {
@@ -113,8 +144,7 @@ public struct FolderAdapter {
         vectors, stored: choice.numbers.map { module.values[$0] }, wanted: choice.values,
         remainder: decomposed.residual * decomposed.residual
           + dropped.reduce(0) { $0 + module.values[$1] * module.values[$1] },
-        gain: request.alpha.map { $0 / Double(choice.numbers.count) } ?? 1, factorType: factorType,
-        module: decomposed.module)
+        gain: gain(module), factorType: factorType, module: decomposed.module)
     }
     let record = ModuleRecord(
       decomposed, stored: module.values, kept: choice.numbers, wanted: choice.values,
@@ -125,32 +155,9 @@ public struct FolderAdapter {
   private func card(_ records: [ModuleRecord], stored: [String]) -> ModelCard {
     let record = folder.record
     return ModelCard(
-      baseModel: description.baseName, tunedModel: record.tuned ?? record.base,
+      baseModel: baseName, tunedModel: record.tuned ?? record.base,
       options: record.options.map { ($0.name + " (decomposition)", $0.value) } + request.optionRows,
       modules: records, leftOut: record.leftOut, stored: stored, notes: notes)
-  }
-}
-
-extension DecompositionFolder {
-  /// The layout of an adapter with some of the modules.
-  fileprivate func layout(
-    _ modules: [(DecomposedModule, largestRank: Int)], _ factorType: FactorType, _ request: AdapterRequest
-  ) throws -> AdapterLayout {
-    try AdapterLayout(
-      modules: modules.map { module, rank in
-        AdapterLayout.Module(
-          path: module.path, role: module.role, layout: module.layout, rowCount: module.shape[0],
-          columnCount: module.shape[1], largestRank: rank)
-      },
-      savable: request.savesNorms
-        ? record.vectors.filter { $0.kind == .tuned }.map { vector in
-          AdapterLayout.SavableTensor(
-            modulePath: vector.modulePath, parameter: vector.parameter,
-            location: TensorLocation(
-              name: vector.tensor, elementType: vector.elementType, shape: [vector.length], filePath: path,
-              fileSize: 0, offset: 0, byteCount: vector.length * vector.elementType.bitWidth / 8))
-        } : [],
-      factorType: factorType, writesBias: request.savesBias)
   }
 }
 
@@ -168,6 +175,14 @@ public enum FolderAdapterError: Error, CustomStringConvertible, Equatable, Senda
   case noDifference(path: String)
   /// Rules and edits leave nothing.
   case nothingLeft(path: String, moduleCount: Int)
+
+  /// Whether the command line is to blame rather than the data.
+  public var isUsage: Bool {
+    switch self {
+    case .noDifference: false
+    case .nothingLeft: true
+    }
+  }
 
   /// One sentence with what there is and the remedy.
   public var description: String {

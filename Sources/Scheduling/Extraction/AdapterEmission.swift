@@ -1,31 +1,41 @@
 package import Adapters
 internal import Checkpoints
+internal import Foundation
 internal import LinearAlgebra
 internal import WeightSources
 
 /// Writes an adapter's folder from the results of a plan's units, given in any order.
 package struct AdapterEmission: ~Copyable {
   private let plan: ExtractionPlan
-  private var files: AdapterFiles
+  private let folder: String
+  private var writer: PEFTAdapterWriter
   private var records: [Int: ModuleRecord] = [:]
   private var measures: [Int: DifferenceMeasure] = [:]
+  private let reader = DeltaReader()
 
   /// Begins the files of a folder that exists and holds nothing.
   ///
   /// - Throws: `CheckpointError.system` if the device refuses.
   package init(_ plan: ExtractionPlan, folder: String) throws {
     self.plan = plan
-    let description = AdapterDescription(
-      layout: plan.layout, baseName: plan.request.baseName, taskType: plan.taskType,
-      allModulePaths: plan.allModulePaths, usesConv1D: plan.usesConv1D)
-    files = try AdapterFiles(description, folder: folder)
+    self.folder = folder
+    writer = try PEFTAdapterWriter(
+      folder: folder, layout: plan.layout,
+      description: .init(
+        baseModel: plan.request.baseName, taskType: plan.taskType, fanInFanOut: plan.usesConv1D,
+        targets: .among(plan.allModulePaths)))
   }
 
   /// Files one unit's result.
   package mutating func write(_ unit: ExtractionPlan.WorkUnit, _ result: ExtractionResult) throws {
     switch (unit, result) {
     case (.decompose(let index), .decomposed(let record, let factors)):
-      try files.write(factors, module: index)
+      if let factors {
+        let bias = plan.layout.writesBias ? plan.biases[index] : nil
+        try writer.write(factors, bias: try bias.map { try reader.readDelta($0).takeMatrix() }, module: index)
+      } else {
+        try writer.omit(module: index)
+      }
       records[index] = record
     case (.measure(let index), .measured(let measure)): measures[index] = measure
     default: preconditionFailure("a unit came back with another kind of result")
@@ -37,21 +47,18 @@ package struct AdapterEmission: ~Copyable {
   /// - Returns: The records of the report, in the plan's order.
   /// - Throws: `ExtractionError.identical` if no module changed, or what the device has against it.
   package consuming func finish() throws -> Records {
-    let plan = plan
     let modules = plan.modules.indices.compactMap { records[$0] }
     let leftOut = plan.leftOut.indices.map { LeftOutRecord(plan.leftOut[$0], difference: measures[$0]) }
     guard modules.contains(where: { $0.rank > 0 }) else { throw plan.nothingChanged(modules, leftOut) }
-    let reader = DeltaReader()
     let changed = changedModules(leftOut)
-    try files.finish(
-      biasChange: { index in
-        guard let pair = plan.biases[index] else { return nil }
-        return try reader.readDelta(pair).takeMatrix()
-      },
-      savedBytes: { tensor in
-        let isChanged = changed.contains(modulePath(ofTensor: tensor.location.name))
-        return isChanged ? try reader.readBytes(tensor.location) : nil
-      }, card: { plan.card(modules: modules, leftOut: leftOut, stored: $0) })
+    var stored: [String] = []
+    for (index, tensor) in plan.layout.savable.enumerated() {
+      let isChanged = changed.contains(modulePath(ofTensor: tensor.location.name))
+      try writer.writeSavable(at: index, with: isChanged ? reader : nil)
+      if isChanged { stored.append(tensor.location.name) }
+    }
+    let card = plan.card(modules: modules, leftOut: leftOut, stored: stored)
+    try writeAdapterTexts(try writer.finish(), card, to: folder)
     return Records(modules: modules, leftOut: leftOut)
   }
 
@@ -60,6 +67,12 @@ package struct AdapterEmission: ~Copyable {
     package let modules: [ModuleRecord]
     package let leftOut: [LeftOutRecord]
   }
+}
+
+/// Writes an adapter's configuration and card.
+func writeAdapterTexts(_ configuration: PEFTConfiguration, _ card: ModelCard, to folder: String) throws {
+  try writeDurably(configuration.encoded(), to: folder + "/adapter_config.json")
+  try writeDurably(Data(card.markdown.utf8), to: folder + "/README.md")
 }
 
 /// Checkpoint paths of modules of which some tensor changed that is not decomposed.

@@ -5,7 +5,7 @@ import ArgumentParser
 struct AdapterArguments: ParsableArguments {
   @Option(
     name: .customLong("factor-dtype"),
-    help: "Type of the written factors (default: bf16 if both models are bf16, else f32).")
+    help: "Type of the written factors (default: bf16 if both models are bf16, else f32; f32 of a joint one).")
   var factorType: FactorType?
 
   @Option(
@@ -22,6 +22,11 @@ struct AdapterArguments: ParsableArguments {
   @Flag(
     help: "Store changes of bias of adapted modules, as PEFT's lora_bias; vLLM and llama.cpp refuse them.")
   var bias = false
+
+  /// Which of those were given that only decompositions module by module have a use for.
+  var givenForTriplets: [String] {
+    namesGiven([("--alpha", alpha != nil), ("--save-norms", saveNorms), ("--bias", bias)])
+  }
 
   func validate() throws {
     if let alpha, !(alpha > 0 && alpha.isFinite) {

@@ -7,23 +7,27 @@ import Scheduling
 struct AdapterCommand: JobCommand {
   static let configuration = CommandConfiguration(
     commandName: "adapter",
-    abstract: "Make an adapter of a decomposition, in seconds and without the models.",
+    abstract: "Make an adapter of a decomposition, in seconds and without the models' weights.",
     discussion: """
       Takes as many singular values as the rules say, changes them as the edits say, and writes what 'extract'
       writes: factors, configuration, model card and report.json. Of rules that are given together the smallest rank
       wins; a budget is spread over what they leave.
 
-      Edits name modules by a regular expression before a colon, or mean all; values go by number, 0 the largest:
-      --keep 'q_proj:0-7' --drop 'mlp:0,2-3' --scale '\\.1[0-9]\\.:0-3*0.5' --scale 0.8.
+      Edits go by number, 0 the largest value, after a regular expression for modules' paths and a colon, if they are
+      not for all: --keep 'q_proj:0-7' --drop 'mlp:0,2-3' --scale 'v_proj:0-3=0.5' --scale 0.8.
+
+      Of a joint decomposition edits name components, such as q_proj:0,2-4; 'unbraid components' lists what there is.
 
       Example:  unbraid adapter chat-triplets -o chat-50M --budget 50M
+      Example:  unbraid adapter chat-cp -o without-two --drop q_proj:2,v_proj:0-1
       """)
 
-  @Argument(help: "A folder that 'unbraid decompose' has made.", completion: .directory)
+  @Argument(help: "A folder that 'unbraid decompose' or 'unbraid joint' has made.", completion: .directory)
   var folder: String
 
   @OptionGroup(title: "Rank rules") var limits: RankArguments
   @OptionGroup(title: "Edits") var edits: EditArguments
+  @OptionGroup(title: "Joint decompositions") var joint: JointAdapterArguments
   @OptionGroup var modules: SelectionArguments
   @OptionGroup var adapter: AdapterArguments
   @OptionGroup var output: OutputArguments
@@ -31,10 +35,18 @@ struct AdapterCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     // Seconds of work: rank 0 does it all, whoever else was started.
     guard world.rank == 0 else { return }
-    let adapter = try FolderAdapter(request(), version: Unbraid.version)
-    let report = try adapter.write(to: OutputFolder(path: output.path))
-    for note in report.notes { Messages.printNotice("note: \(note)") }
-    print("\(output.path): \(report.summary)")
+    if try DecompositionFolder.format(of: folder) == JointRecord.currentFormat {
+      try refuse(
+        limits.givenBesidesRank + edits.givenForValues + modules.given + adapter.givenForTriplets,
+        of: "decompositions module by module")
+      try joint.run(folder, rank: limits.rank, edits, adapter, output: output.path)
+    } else {
+      try refuse(joint.given, of: "joint decompositions")
+      let adapter = try FolderAdapter(request(), version: Unbraid.version)
+      let report = try adapter.write(to: OutputFolder(path: output.path))
+      for note in report.notes { Messages.printNotice("note: \(note)") }
+      print("\(output.path): \(report.summary)")
+    }
   }
 
   private func request() throws -> AdapterRequest {
@@ -47,4 +59,23 @@ struct AdapterCommand: JobCommand {
       alpha: adapter.alpha, baseName: adapter.baseName, savesNorms: adapter.saveNorms,
       savesBias: adapter.bias)
   }
+
+  private func refuse(_ options: [String], of kind: String) throws {
+    if let option = options.first { throw MisplacedOption(option: option, folder: folder, kind: kind) }
+  }
+}
+
+/// An option that says nothing of this kind of folder.
+struct MisplacedOption: ExitCoded, CustomStringConvertible {
+  let option: String
+  let folder: String
+  let kind: String
+
+  var exitCode: Scheduling.ExitCode { .usage }
+  var description: String { "\(folder): \(option) is for \(kind), and this is none; leave it out" }
+}
+
+/// The names of options that were given.
+func namesGiven(_ options: [(name: String, isGiven: Bool)]) -> [String] {
+  options.filter(\.isGiven).map(\.name)
 }

@@ -14,18 +14,18 @@ struct EditArguments: ParsableArguments {
 
   @Option(
     parsing: .unconditionalSingleValue,
-    help: "Multiply values by X: [REGEX:][NUMBERS*]X; 0.5 halves all; may be repeated.")
+    help: "Multiply values by X: [REGEX:][NUMBERS=]X; 0.5 halves all; may be repeated.")
   var scale: [String] = []
 
-  @Option(parsing: .unconditionalSingleValue, help: "Multiply value i by (i + 1)^-X: [REGEX:][NUMBERS*]X.")
+  @Option(parsing: .unconditionalSingleValue, help: "Multiply value i by (i + 1)^-X: [REGEX:][NUMBERS=]X.")
   var power: [String] = []
 
-  @Option(parsing: .unconditionalSingleValue, help: "Multiply value i by exp(-X·i): [REGEX:][NUMBERS*]X.")
+  @Option(parsing: .unconditionalSingleValue, help: "Multiply value i by exp(-X·i): [REGEX:][NUMBERS=]X.")
   var decay: [String] = []
 
   @Option(
     parsing: .unconditionalSingleValue,
-    help: "Multiply each value by 1 + X·r, r at random from -1 to 1: [REGEX:][NUMBERS*]X.")
+    help: "Multiply each value by 1 + X·r, r at random from -1 to 1: [REGEX:][NUMBERS=]X.")
   var jitter: [String] = []
 
   @Option(help: "Seed of --jitter; equal seeds give equal files.")
@@ -37,42 +37,37 @@ struct EditArguments: ParsableArguments {
   @Option(help: "Leave these layers as in the base model, such as 32-47.")
   var dropLayers: String?
 
-  func validate() throws { _ = try edit() }
+  func validate() throws {
+    for (name, text) in [("--layers", layers), ("--drop-layers", dropLayers)] {
+      guard let text else { continue }
+      if TripletNumbers(text) == nil {
+        throw ValidationError("\(name) is '\(text)'; give numbers such as 0-3,7")
+      }
+    }
+  }
+
+  /// Which of those were given that only singular values have a use for.
+  var givenForValues: [String] {
+    namesGiven([
+      ("--power", !power.isEmpty), ("--decay", !decay.isEmpty), ("--jitter", !jitter.isEmpty),
+      ("--drop-layers", dropLayers != nil),
+    ])
+  }
 
   /// The edit that all of them make.
   func edit() throws -> SpectrumEdit {
     var edit = SpectrumEdit()
-    edit.keep = try keep.map { try numbers($0, "--keep") }
-    edit.drop = try drop.map { try numbers($0, "--drop") }
-    edit.factors =
-      try scale.map { try factor(.scale, $0) } + power.map { try factor(.power, $0) }
-      + decay.map { try factor(.decay, $0) } + jitter.map { try factor(.jitter, $0) }
+    edit.keep = try keep.map { try SpectrumEdit.NumberRule($0, option: "--keep") }
+    edit.drop = try drop.map { try SpectrumEdit.NumberRule($0, option: "--drop") }
+    let factors: [(SpectrumEdit.FactorRule.Kind, [String])] = [
+      (.scale, scale), (.power, power), (.decay, decay), (.jitter, jitter),
+    ]
+    edit.factors = try factors.flatMap { kind, texts in
+      try texts.map { try SpectrumEdit.FactorRule(kind, $0) }
+    }
     edit.seed = seed
-    edit.layers = try layers.map { try layerNumbers($0, "--layers") } ?? .all
-    edit.droppedLayers = try dropLayers.map { try layerNumbers($0, "--drop-layers") } ?? .none
+    edit.layers = layers.flatMap { TripletNumbers($0) } ?? .all
+    edit.droppedLayers = dropLayers.flatMap { TripletNumbers($0) } ?? .none
     return edit
-  }
-
-  private func numbers(_ text: String, _ option: String) throws -> SpectrumEdit.NumberRule {
-    guard let rule = SpectrumEdit.NumberRule(text) else {
-      throw ValidationError("\(option) is '\(text)'; give numbers such as 0-3,7 or 'q_proj:0-3,7'")
-    }
-    return rule
-  }
-
-  private func factor(_ kind: SpectrumEdit.FactorRule.Kind, _ text: String) throws -> SpectrumEdit.FactorRule
-  {
-    guard let rule = SpectrumEdit.FactorRule(kind, text) else {
-      throw ValidationError(
-        "--\(kind.rawValue) is '\(text)'; give a number such as 0.5, '0-3*0.5' or 'q_proj:0-3*0.5'")
-    }
-    return rule
-  }
-
-  private func layerNumbers(_ text: String, _ option: String) throws -> TripletNumbers {
-    guard let numbers = TripletNumbers(text) else {
-      throw ValidationError("\(option) is '\(text)'; give numbers such as 0-3,7")
-    }
-    return numbers
   }
 }

@@ -88,6 +88,16 @@ struct RankArguments: ParsableArguments {
     }
   }
 
+  /// Which of them were given besides --rank.
+  var givenBesidesRank: [String] {
+    namesGiven([
+      ("--rank-fraction", rankFraction != nil), ("--energy", energy != nil), ("--sv-fro", frobenius != nil),
+      ("--sv-ratio", ratio != nil), ("--sv-cumulative", cumulative != nil), ("--epsilon", epsilon != nil),
+      ("--gavish-donoho", gavishDonoho), ("--noise-floor", noiseFloor != nil), ("--budget", budget != nil),
+      ("--budget-parameters", budgetParameters != nil), ("--budget-energy", budgetEnergy != nil),
+    ])
+  }
+
   /// The rules for each module by itself.
   var limits: RankLimits {
     var limits = RankLimits()
