@@ -36,13 +36,15 @@ let targets: [Target] = [
   .target(name: "WeightSources", dependencies: ["Checkpoints", "LinearAlgebra", "CKernels"]),
   .target(name: "Adapters", dependencies: ["Checkpoints", "LinearAlgebra", "WeightSources"]),
   .target(name: "Initialisations", dependencies: ["Checkpoints", "LinearAlgebra", "WeightSources"]),
+  // What numbers tell about weights; it reads no weights itself.
+  .target(name: "Analysis", dependencies: ["Checkpoints", "LinearAlgebra"]),
 
   // Layer 4: who does it, when, on which rank.
   .target(
     name: "Scheduling",
     dependencies: [
       "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
-      "WeightSources", "Adapters", "Initialisations",
+      "WeightSources", "Adapters", "Analysis", "Initialisations",
     ]),
 
   // Layer 5: many extractions as one experiment.
@@ -57,8 +59,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "unbraid",
     dependencies: [
-      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Initialisations", "Scheduling",
-      "Sweeps",
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Analysis", "Initialisations",
+      "Scheduling", "Sweeps",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
   .executableTarget(
@@ -95,6 +97,7 @@ let targets: [Target] = [
   .testTarget(
     name: "AdaptersTests",
     dependencies: ["Adapters", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
+  .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "LinearAlgebra", "TestSupport"]),
   .testTarget(
     name: "InitialisationsTests",
     dependencies: ["Initialisations", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),

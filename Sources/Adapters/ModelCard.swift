@@ -36,20 +36,11 @@ public struct ModelCard: Sendable {
 
   /// The card as Markdown with the front matter that model hubs read.
   public var markdown: String {
-    [frontMatter, introduction, kindTable, optionTable, moduleTable, leftOutTable, noteList]
-      .compactMap { $0 }.joined(separator: "\n\n") + "\n"
-  }
-
-  private var frontMatter: String {
-    """
-    ---
-    base_model: \(quoted(baseModel))
-    library_name: peft
-    tags:
-    - lora
-    - unbraid
-    ---
-    """
+    [
+      Markdown.frontMatter(baseModel: baseModel), introduction, kindTable, optionTable, moduleTable,
+      leftOutTable,
+      Markdown.notes(notes),
+    ].compactMap { $0 }.joined(separator: "\n\n") + "\n"
   }
 
   private var introduction: String {
@@ -61,13 +52,10 @@ public struct ModelCard: Sendable {
 
       The difference between the fine-tuned model and its base, decomposed module by module and cut to low rank.
       \(kept.count) of \(modules.count) modules have factors; together they keep \
-      \(percent(energy > 0 ? 1 - left / energy : 1)) of the energy ‖Δ‖² of these modules. Errors are those of
+      \(Markdown.percent(energy > 0 ? 1 - left / energy : 1)) of the energy ‖Δ‖² of these modules. Errors are those of
       the factors as written, rounding included.
 
-      ```python
-      from peft import PeftModel
-      model = PeftModel.from_pretrained(base_model, "path/to/this/folder")
-      ```
+      \(Markdown.loading)
       """
   }
 
@@ -80,28 +68,31 @@ public struct ModelCard: Sendable {
       let worst = group.map(\.estimatedLoss).max() ?? 0
       return [
         "`\(kind)`", "\(group.count)", rankRange(group.map(\.rank)),
-        percent(energy > 0 ? 1 - left / energy : 1), scientific(worst),
+        Markdown.percent(energy > 0 ? 1 - left / energy : 1), Markdown.scientific(worst),
       ]
     }
     return "## By kind of module\n\n"
-      + table(["module", "count", "rank", "energy kept", "largest loss against the best rank"], rows)
+      + Markdown.table(
+        ["module", "count", "rank", "energy kept", "largest loss against the best rank"], rows)
   }
 
   private var optionTable: String {
-    "## Options\n\n" + table(["option", "value"], options.map { ["`\($0.name)`", "`\($0.value)`"] })
+    "## Options\n\n"
+      + Markdown.table(["option", "value"], options.map { ["`\($0.name)`", "`\($0.value)`"] })
   }
 
   private var moduleTable: String {
     let rows = modules.map { record in
       [
         "`\(record.module)`", record.shape.map(String.init).joined(separator: " × "), "\(record.rank)",
-        scientific(record.norm), percent(record.energyKept),
-        scientific(record.norm > 0 ? record.writtenResidual / record.norm : 0),
-        scientific(record.estimatedLoss),
+        Markdown.scientific(record.norm), Markdown.percent(record.energyKept),
+        Markdown.scientific(record.norm > 0 ? record.writtenResidual / record.norm : 0),
+        Markdown.scientific(record.estimatedLoss),
       ]
     }
     return "## Every module\n\n"
-      + table(["module", "shape", "rank", "‖Δ‖", "energy kept", "‖Δ − BA‖ / ‖Δ‖", "estimated loss"], rows)
+      + Markdown.table(
+        ["module", "shape", "rank", "‖Δ‖", "energy kept", "‖Δ − BA‖ / ‖Δ‖", "estimated loss"], rows)
   }
 
   private var leftOutTable: String? {
@@ -110,34 +101,17 @@ public struct ModelCard: Sendable {
     let rows = changed.map { record in
       [
         "`\(record.tensor)`", record.shape.map(String.init).joined(separator: " × "), record.reason.rawValue,
-        record.difference.map { scientific($0.norm) } ?? "not measured",
-        record.difference.map { scientific($0.relativeNorm) } ?? "not measured",
+        record.difference.map { Markdown.scientific($0.norm) } ?? "not measured",
+        record.difference.map { Markdown.scientific($0.relativeNorm) } ?? "not measured",
         stored.contains(record.tensor) ? "yes" : "no",
       ]
     }
     return "## Changed, but not decomposed\n\n"
-      + table(["tensor", "shape", "why", "‖Δ‖", "‖Δ‖ / ‖W‖", "stored whole"], rows)
+      + Markdown.table(["tensor", "shape", "why", "‖Δ‖", "‖Δ‖ / ‖W‖", "stored whole"], rows)
   }
-
-  private var noteList: String? {
-    notes.isEmpty ? nil : "## Notes\n\n" + notes.map { "- \($0)" }.joined(separator: "\n")
-  }
-}
-
-private func table(_ header: [String], _ rows: [[String]]) -> String {
-  ([header, header.map { _ in "---" }] + rows).map { "| " + $0.joined(separator: " | ") + " |" }
-    .joined(separator: "\n")
 }
 
 private func rankRange(_ ranks: [Int]) -> String {
   guard let least = ranks.min(), let most = ranks.max() else { return "" }
   return least == most ? "\(most)" : "\(least)–\(most)"
-}
-
-private func percent(_ fraction: Double) -> String { String(format: "%.2f %%", 100 * fraction) }
-private func scientific(_ value: Double) -> String { String(format: "%.3e", value) }
-
-/// A YAML string in double quotes.
-private func quoted(_ text: String) -> String {
-  "\"" + text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "\""
 }

@@ -57,6 +57,21 @@ public struct TripletNumbers: Sendable, Equatable {
     ranges.last.map { $0.upperBound == .max ? $0.lowerBound : $0.upperBound }
   }
 
+  /// Adds the numbers of another set.
+  ///
+  /// - Parameter other: Which.
+  public mutating func formUnion(_ other: TripletNumbers) {
+    self = TripletNumbers(ranges: ranges + other.ranges)
+  }
+
+  /// Whether some number is in both sets.
+  ///
+  /// - Parameter other: The other set.
+  /// - Returns: True if there is one.
+  public func intersects(_ other: TripletNumbers) -> Bool {
+    ranges.contains { range in other.ranges.contains { $0.overlaps(range) } }
+  }
+
   /// Whether a number is among them.
   ///
   /// - Parameter number: 0 or more.

@@ -36,6 +36,17 @@ public struct Checkpoint: Sendable {
     return Checkpoint(path: path, files: Set(tensors.values.map(\.filePath)).sorted(), tensors: tensors)
   }
 
+  /// The same model with one tensor under a second name: one more tensor that lies where the other does.
+  ///
+  /// For a head that shares the embedding's weights and is to get its own.
+  package func repeating(_ tensor: TensorLocation, as name: String) -> Checkpoint {
+    var tensors = tensors
+    tensors[name] = TensorLocation(
+      name: name, elementType: tensor.elementType, shape: tensor.shape, filePath: tensor.filePath,
+      fileSize: tensor.fileSize, offset: tensor.offset, byteCount: tensor.byteCount)
+    return Checkpoint(path: path, files: files, tensors: tensors)
+  }
+
   private static func readSingle(_ file: String) throws -> [String: TensorLocation] {
     let header = try SafetensorsHeader.read(path: file)
     return Dictionary(uniqueKeysWithValues: header.tensors.map { ($0.name, $0) })

@@ -1,5 +1,5 @@
 /// The last component of a path.
-func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+package func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
 
 /// A path without slashes and dots that say nothing, so that one name has one spelling.
 ///

@@ -1,4 +1,4 @@
-internal import Foundation
+package import Foundation
 
 /// What `config.json` says about a model, as far as it matters for its weights.
 public struct ModelConfiguration: Sendable, Codable, Equatable {
@@ -40,6 +40,16 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
       tiesWordEmbeddings: object["tie_word_embeddings"] as? Bool,
       quantizationMethod: quantization?["quant_method"] as? String,
       hiddenSize: ["hidden_size", "n_embd", "d_model"].lazy.compactMap { object[$0] as? Int }.first)
+  }
+
+  /// The text of a model's configuration, changed to say that the head has weights of its own; nil if it has none.
+  ///
+  /// Every other letter stays: programs read fields that nobody here knows.
+  package static func untied(modelPath: String) throws -> Data? {
+    guard let data = FileManager.default.contents(atPath: path(modelPath: modelPath)) else { return nil }
+    let text = String(decoding: data, as: UTF8.self)
+    let key = /"tie_word_embeddings"\s*:\s*true/
+    return Data(text.replacing(key, with: #""tie_word_embeddings": false"#).utf8)
   }
 
   /// Where the configuration of a model's folder or file is, if it has one.

@@ -3,8 +3,9 @@ internal import Glibc
 /// A file that is written at any position under a temporary name, and gets its own name when it is whole.
 ///
 /// Dropped before that, it is removed.
-final class PartialFile {
-  let finalPath: String
+package final class PartialFile {
+  /// The name it will get.
+  package let finalPath: String
   private let temporaryPath: String
   private let descriptor: Int32
   private var isPublished = false
@@ -12,7 +13,8 @@ final class PartialFile {
   /// Bytes moved at once when gaps are closed.
   private static let moveLength = 8 << 20
 
-  init(finalPath: String) throws {
+  /// Makes the file under its temporary name.
+  package init(finalPath: String) throws {
     self.finalPath = finalPath
     temporaryPath = finalPath + ".tmp"
     // One left by a killed job is of no use: nobody knows which parts of it were written.
@@ -28,7 +30,8 @@ final class PartialFile {
     if !isPublished { unlink(temporaryPath) }
   }
 
-  func write(_ bytes: [UInt8], at offset: Int) throws {
+  /// Writes bytes at a position, beyond the present end too.
+  package func write(_ bytes: [UInt8], at offset: Int) throws {
     try bytes.withUnsafeBytes { try write($0, at: offset) }
   }
 
@@ -51,7 +54,7 @@ final class PartialFile {
   }
 
   /// Cuts the file to its size and lets it appear under its name, safe from a crash of the machine.
-  func publish(size: Int) throws {
+  package func publish(size: Int) throws {
     guard ftruncate(descriptor, off_t(size)) == 0 else { throw failure("cut") }
     guard fsync(descriptor) == 0 else { throw failure("fsync") }
     guard rename(temporaryPath, finalPath) == 0 else { throw failure("rename") }

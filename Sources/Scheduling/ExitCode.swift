@@ -1,4 +1,5 @@
 internal import Adapters
+internal import Analysis
 internal import Checkpoints
 internal import DistributedLinearAlgebra
 internal import Initialisations
@@ -10,6 +11,8 @@ internal import WeightSources
 public enum ExitCode: Int32, Sendable, Codable {
   /// All is well.
   case success = 0
+  /// All went well, and what was to be checked does not hold.
+  case unmet = 1
   /// The command line is wrong, by itself or for this input.
   case usage = 64
   /// The input data are wrong.
@@ -29,14 +32,30 @@ public enum ExitCode: Int32, Sendable, Codable {
       case is JobStopped: .resumable
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
+      case let error as ProfileError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as InitialisationError: error.isUsage ? .usage : .badInput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
-      case is RequestError, is PlanError, is JointRequestError, is JointPlanError,
-        is InitialisationRequestError:
+      case is RequestError,
+        is PlanError,
+        is JointRequestError,
+        is JointPlanError,
+        is ComponentError,
+        is InitialisationRequestError,
+        is ScanRequestError,
+        is ScanPlanError:
         .usage
-      case is HostError, is LAPACKError, is ExtractionError, is JointJobError, is JointFolderError,
+      case is HostError,
+        is LAPACKError,
+        is ExtractionError,
+        is JointJobError,
+        is JointFolderError,
+        is JointAdapterError,
+        is PEFTAdapterError,
+        is MergeError,
+        is LayerRatiosError,
+        is OverlapError,
         is DistributedSVDError:
         .badInput
       default: .internalFault

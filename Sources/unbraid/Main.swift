@@ -107,8 +107,31 @@ struct Unbraid: ParsableCommand {
       On several:      mpirun -n 16 --hostfile hostfiles/lab unbraid extract BASE TUNED -o adapter --rank 32
       """,
     version: version,
-    subcommands: [
-      PlanCommand.self, ExtractCommand.self, JointCommand.self, SweepCommand.self, InitCommand.self,
-      ConvertCommand.self,
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Decomposition",
+        subcommands: [
+          PlanCommand.self,
+          ExtractCommand.self,
+          JointCommand.self,
+          SweepCommand.self,
+          ScanCommand.self,
+        ]),
+      CommandGroup(
+        name: "Result",
+        subcommands: [
+          ComponentsCommand.self,
+          AdapterCommand.self,
+          ExportCommand.self,
+          MergeCommand.self,
+          GraftCommand.self,
+          InitCommand.self,
+          ConvertCommand.self,
+        ]),
+      CommandGroup(
+        name: "Comparison",
+        subcommands: [
+          VerifyCommand.self,
+        ]),
     ])
 }

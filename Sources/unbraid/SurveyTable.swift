@@ -70,17 +70,7 @@ struct SurveyTable {
   private func megabytes(_ count: Int) -> String { String(format: "%.1f", Double(count) / 1e6) }
   private func scientific(_ value: Double) -> String { String(format: "%.3e", value) }
 
-  /// Columns as wide as their widest cell; the first is aligned left, the others right, text to the left.
   private func table(_ header: [String], _ rows: [[String]]) -> String {
-    let widths = header.indices.map { column in
-      ([header] + rows).map { $0[column].count }.max() ?? 0
-    }
-    return ([header] + rows).map { row in
-      row.indices.map { column in
-        let padding = String(repeating: " ", count: widths[column] - row[column].count)
-        let isText = column == 0 || header[column] == "why" || header[column] == "method"
-        return isText ? row[column] + padding : padding + row[column]
-      }.joined(separator: "  ")
-    }.joined(separator: "\n")
+    TextTable.text(header, rows, textColumns: ["module", "tensor", "why", "method"])
   }
 }

@@ -18,18 +18,19 @@ import Testing
     "TensorDecomposition": ["LinearAlgebra"],
     "WeightSources": ["Checkpoints", "LinearAlgebra", "CKernels"],
     "Adapters": ["Checkpoints", "LinearAlgebra", "WeightSources"],
+    "Analysis": ["Checkpoints", "LinearAlgebra"],
     "Initialisations": ["Checkpoints", "LinearAlgebra", "WeightSources"],
     "JointDecomposition": ["MPI", "LinearAlgebra", "DistributedLinearAlgebra", "TensorDecomposition"],
     "Scheduling": [
       "MPI", "LinearAlgebra", "DistributedLinearAlgebra", "JointDecomposition", "Checkpoints",
-      "WeightSources", "Adapters", "Initialisations",
+      "WeightSources", "Adapters", "Analysis", "Initialisations",
     ],
     "Sweeps": [
       "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Scheduling", "Yams",
     ],
     "unbraid": [
-      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Initialisations", "Scheduling",
-      "Sweeps",
+      "MPI", "LinearAlgebra", "Checkpoints", "WeightSources", "Adapters", "Analysis", "Initialisations",
+      "Scheduling", "Sweeps",
       "ArgumentParser",
     ],
     "unbraid-bench": [

@@ -6,28 +6,6 @@ import Testing
 
 extension UnbraidSuite {
   @Suite struct JointTests {
-    /// Five layers of three types, of which one layer has another shape; a head outside the layers.
-    private static func pair(seed: UInt64 = 4) -> ModelPair {
-      var base: [FixtureTensor] = []
-      var tuned: [FixtureTensor] = []
-      var random = SplitMix64(state: 4)
-      var change = SplitMix64(state: seed &* 17)
-      func add(_ name: String, _ shape: [Int]) {
-        let old = (0..<shape.reduce(1, *)).map { _ in random.nextUniform() }
-        base.append(FixtureTensor(name, shape: shape, old))
-        tuned.append(FixtureTensor(name, shape: shape, old.map { $0 + 0.25 * change.nextUniform() }))
-      }
-      for layer in 0..<5 {
-        // Two digits, so that names sort otherwise than numbers.
-        let path = "model.layers.\(layer + 8)"
-        add("\(path).self_attn.q_proj.weight", [24, 20])
-        add("\(path).mlp.up_proj.weight", [36, layer == 2 ? 18 : 20])
-        add("\(path).mlp.down_proj.weight", [20, 36])
-      }
-      add("lm_head.weight", [30, 20])
-      return ModelPair(base: ModelFixture(base), tuned: ModelFixture(tuned))
-    }
-
     private func joint(
       _ workspace: Workspace, _ options: [String], ranks: Int? = nil, output: String? = nil,
       others: [String] = []
@@ -45,7 +23,7 @@ extension UnbraidSuite {
         ["--method", "shared", "--rank", "4"], ["--method", "shared", "--side", "out", "--rank", "4"],
       ])
     func methods(options: [String]) throws {
-      let workspace = try Workspace(Self.pair())
+      let workspace = try Workspace(JointPair.noise())
       let first = try joint(workspace, options)
       try #require(first.status == 0, "\(first.errorOutput)")
       let folder = try JointOutput(workspace.outputPath)
@@ -58,7 +36,9 @@ extension UnbraidSuite {
       for group in folder.groups {
         for (index, module) in group.modules.enumerated() {
           let name = module + ".weight"
-          let delta = zip(Self.pair().tuned[name].values, Self.pair().base[name].values).map { $0 - $1 }
+          let delta = zip(JointPair.noise().tuned[name].values, JointPair.noise().base[name].values).map {
+            $0 - $1
+          }
           let rebuilt = try folder.rebuilt(group, tuned: 0, layer: index)
           let residual = zip(delta, rebuilt).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
           #expect(abs(residual - group.residuals[index]) < 1e-4 * group.energies[index])
@@ -82,9 +62,9 @@ extension UnbraidSuite {
       "two fine-tunes are a further mode, and each component says who uses it",
       arguments: ["tucker", "cp", "shared"])
     func fourWay(method: String) throws {
-      let workspace = try Workspace(Self.pair())
+      let workspace = try Workspace(JointPair.noise())
       let other = workspace.folder.file("other")
-      try Self.pair(seed: 9).tuned.write(to: other)
+      try JointPair.noise(seed: 9).tuned.write(to: other)
       let result = try joint(workspace, ["--method", method, "--rank", "4"], ranks: 2, others: [other])
       try #require(result.status == 0, "\(result.errorOutput)")
       let folder = try JointOutput(workspace.outputPath)
@@ -94,8 +74,8 @@ extension UnbraidSuite {
         #expect(group.energies.count == 2 * group.modules.count)
         for tuned in 0..<2 {
           let name = group.modules[1] + ".weight"
-          let model = tuned == 0 ? Self.pair().tuned : Self.pair(seed: 9).tuned
-          let delta = zip(model[name].values, Self.pair().base[name].values).map { $0 - $1 }
+          let model = tuned == 0 ? JointPair.noise().tuned : JointPair.noise(seed: 9).tuned
+          let delta = zip(model[name].values, JointPair.noise().base[name].values).map { $0 - $1 }
           let rebuilt = try folder.rebuilt(group, tuned: tuned, layer: 1)
           let residual = zip(delta, rebuilt).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
           let slice = tuned * group.modules.count + 1
@@ -116,7 +96,7 @@ extension UnbraidSuite {
         (["--tolerance", "1.5"], 64, "--tolerance is 1.5"), (["--ranks", "5"], 64, "--ranks is '5'"),
       ])
     func refusals(options: [String], status: Int32, sentence: String) throws {
-      let workspace = try Workspace(Self.pair())
+      let workspace = try Workspace(JointPair.noise())
       let result = try joint(workspace, options)
       #expect(result.status == status)
       #expect(result.errorOutput.contains(sentence), "\(result.errorOutput)")
@@ -125,7 +105,7 @@ extension UnbraidSuite {
 
     @Test("ranks above the dimensions are clamped and said; the whole of it rebuilds the fine-tune")
     func clamped() throws {
-      let workspace = try Workspace(Self.pair())
+      let workspace = try Workspace(JointPair.noise())
       let result = try joint(workspace, ["--rank", "99"])
       try #require(result.status == 0, "\(result.errorOutput)")
       #expect(result.errorOutput.contains("group 'self_attn.q_proj': rank 99 of the outputs became 24"))
@@ -137,7 +117,7 @@ extension UnbraidSuite {
 
     @Test("a pattern makes a group of its own")
     func patterns() throws {
-      let workspace = try Workspace(Self.pair())
+      let workspace = try Workspace(JointPair.noise())
       let result = try joint(workspace, ["--group", "q_proj|9.mlp.down", "--rank", "3"])
       try #require(result.status == 0, "\(result.errorOutput)")
       let folder = try JointOutput(workspace.outputPath)
@@ -148,13 +128,13 @@ extension UnbraidSuite {
 
     @Test("an entry that is no number is named with its file, and equal models have nothing to share")
     func badData() throws {
-      var pair = Self.pair()
+      var pair = JointPair.noise()
       pair.tuned.set("model.layers.9.self_attn.q_proj.weight", at: 21, to: .nan)
       let workspace = try Workspace(pair)
       let result = try joint(workspace, [], ranks: 2)
       #expect(result.status == 65)
       #expect(result.errorOutput.contains("'model.layers.9.self_attn.q_proj.weight' is nan at [1, 1]"))
-      let same = try Workspace(ModelPair(base: Self.pair().base, tuned: Self.pair().base))
+      let same = try Workspace(ModelPair(base: JointPair.noise().base, tuned: JointPair.noise().base))
       let nothing = try joint(same, [])
       #expect(nothing.status == 65)
       #expect(nothing.errorOutput.contains("there is nothing to decompose"))

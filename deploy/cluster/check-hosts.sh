@@ -142,14 +142,14 @@ check_other_copy() {
 
 # All layers together, by sums over all hosts.
 check_joint() {
-  local method options=(--rank 8 --targets q_proj,down_proj --no-compare)
+  local method options=(--rank 8 --targets q_proj --steps 2 --no-compare)
   say "joint decompositions"
   for method in tucker cp shared; do
     "$products/unbraid" joint "$@" --method "$method" "${options[@]}" -o "$work/joint-alone" >"$work/log" 2>&1 ||
       failed "$method on one rank alone ended with $?"
     across_hosts -n 4 "$products/unbraid" joint "$@" --method "$method" "${options[@]}" -o "$work/joint" \
       >"$work/log" 2>&1 || failed "$method across the hosts ended with $?"
-    for file in decomposition.json group-001.safetensors group-002.safetensors; do
+    for file in decomposition.json group-001.safetensors; do
       cmp "$work/joint-alone/$file" "$work/joint/$file" >&2 ||
         failed "$method on 4 hosts made another $file than one rank"
     done

@@ -64,6 +64,9 @@ public struct JointFolder: Sendable {
     }
     var found: [String: TensorLocation] = [:]
     for group in record.groups {
+      guard group.isConsistent else {
+        throw JointFolderError.inconsistentGroup(path: path, group: group.name)
+      }
       let file = path + "/" + group.file
       for tensor in try SafetensorsHeader.read(path: file).tensors { found[tensor.name] = tensor }
       for (name, shape) in group.tensorShapes(record.method) {
@@ -94,6 +97,14 @@ public struct JointFolder: Sendable {
 }
 
 extension JointGroupRecord {
+  /// Whether its numbers can belong to one group.
+  fileprivate var isConsistent: Bool {
+    let sizes =
+      shape + [modules.count, tunedCount] + [outRank, inRank, layerRank, componentCount].compactMap(\.self)
+    return shape.count == 2 && sizes.allSatisfy { $0 > 0 } && energies.count == modules.count * tunedCount
+      && residuals.count == energies.count
+  }
+
   /// The names (without the group's) and shapes of its tensors.
   public func tensorShapes(_ method: JointMethod) -> [(name: String, shape: [Int])] {
     let (m, n, layers) = (shape[0], shape[1], modules.count)
@@ -128,6 +139,10 @@ public enum JointFolderError: Error, CustomStringConvertible, Equatable, Sendabl
   case otherFormat(path: String, format: String)
   /// A tensor is missing or has another shape.
   case wrongTensor(file: String, tensor: String, expected: [Int], found: [Int]?)
+  /// A group's record contradicts itself.
+  case inconsistentGroup(path: String, group: String)
+  /// A tensor holds an entry that is no number.
+  case notFinite(file: String, tensor: String)
 
   /// One sentence with the place, what was found and the remedy.
   public var description: String {
@@ -142,6 +157,10 @@ public enum JointFolderError: Error, CustomStringConvertible, Equatable, Sendabl
       "\(file): tensor '\(tensor)' "
         + (found.map { "has shape \($0)" } ?? "is missing")
         + " where \(expected) is expected; make the folder again"
+    case .inconsistentGroup(let path, let group):
+      "\(path)/\(JointFolder.recordFile): the record of group '\(group)' contradicts itself; make the folder again"
+    case .notFinite(let file, let tensor):
+      "\(file): tensor '\(tensor)' holds an entry that is no finite number; make the folder again"
     }
   }
 }

@@ -16,8 +16,8 @@ public struct PEFTAdapter: Sendable {
   /// The tensors that stand for those of the model, by name.
   public let saved: [SavedTensor]
 
-  /// One module with factors.
-  public struct Module: Sendable {
+  /// One module with factors: all that a rank needs to read them.
+  public struct Module: Sendable, Codable {
     /// Its path as PEFT sees it, such as `model.layers.0.self_attn.q_proj`.
     ///
     /// For parameters that are no layer's weight (`target_parameters`) it is the path of the module that owns
@@ -77,36 +77,46 @@ public struct PEFTAdapter: Sendable {
       path: folder, configuration: configuration, modules: modules,
       saved: contents.saved.sorted { $0.name < $1.name })
   }
+}
 
-  /// The factors of a module in single precision, exact for every type that is no wider.
+extension PEFTAdapter.Module {
+  /// The factors in single precision, exact for every type that is no wider.
   ///
-  /// - Parameters:
-  ///   - module: One of this adapter's.
-  ///   - reader: Whose open files are used.
+  /// - Parameter reader: Whose open files are used.
   /// - Returns: A and B as stored; the scale is not in them.
   /// - Throws: `PEFTAdapterError.notFinite` for a NaN or an infinity, `CheckpointError` if the file cannot be read.
+  public func readFactors(with reader: DeltaReader) throws -> ModuleFactors {
+    ModuleFactors(a: try readMatrix(a, reader), b: try readMatrix(b, reader), scale: scale)
+  }
+
+  /// The change of the layer's bias as one row, not yet scaled; nil if there is none.
+  public func readBias(with reader: DeltaReader) throws -> Matrix<Float>? {
+    guard let bias else { return nil }
+    return try readMatrix(bias, reader)
+  }
+}
+
+extension PEFTAdapter {
+  /// The factors of one of this adapter's modules.
   public func readFactors(of module: Module, with reader: DeltaReader) throws -> ModuleFactors {
-    ModuleFactors(
-      a: try readMatrix(module.a, reader), b: try readMatrix(module.b, reader), scale: module.scale)
+    try module.readFactors(with: reader)
   }
 
   /// The change of a module's bias as one row, not yet scaled; nil if it has none.
   public func readBias(of module: Module, with reader: DeltaReader) throws -> Matrix<Float>? {
-    guard let bias = module.bias else { return nil }
-    return try readMatrix(bias, reader)
+    try module.readBias(with: reader)
   }
+}
 
-  private func readMatrix(_ location: TensorLocation, _ reader: DeltaReader) throws -> Matrix<Float> {
-    let columns = location.shape.last ?? 1
-    let matrix = location.elementType.decode(
-      try reader.readBytes(location), rows: columns == 0 ? 0 : location.elementCount / columns,
-      columns: columns)
-    if let place = matrix.firstNonFinite() {
-      throw PEFTAdapterError.notFinite(
-        path: location.filePath, tensor: location.name, row: place.row, column: place.column)
-    }
-    return matrix
+private func readMatrix(_ location: TensorLocation, _ reader: DeltaReader) throws -> Matrix<Float> {
+  let columns = max(1, location.shape.last ?? 1)
+  let matrix = location.elementType.decode(
+    try reader.readBytes(location), rows: location.elementCount / columns, columns: columns)
+  if let place = matrix.firstNonFinite() {
+    throw PEFTAdapterError.notFinite(
+      path: location.filePath, tensor: location.name, row: place.row, column: place.column)
   }
+  return matrix
 }
 
 /// The factors of one module: its update is scale · B·A.

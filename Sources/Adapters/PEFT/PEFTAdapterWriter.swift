@@ -73,10 +73,11 @@ public struct PEFTAdapterWriter: ~Copyable {
   ) throws {
     let module = layout.modules[index]
     try file.write(
-      a: try encode(a, module), b: try encode(b, module), rank: a.rowCount, module: index)
+      a: try layout.factorType.encode(a, of: module.path),
+      b: try layout.factorType.encode(b, of: module.path), rank: a.rowCount, module: index)
     if layout.writesBias {
       let change = bias ?? Matrix(repeating: 0, rows: 1, columns: module.outputCount)
-      try file.writeBias(try encode(change, module), module: index)
+      try file.writeBias(try layout.factorType.encode(change, of: module.path), module: index)
     }
     ranks[module.path] = a.rowCount
     alphas[module.path] = alpha ?? Double(a.rowCount)
@@ -114,18 +115,5 @@ public struct PEFTAdapterWriter: ~Copyable {
       baseModel: description.baseModel, taskType: description.taskType, ranks: ranks, alphas: alphas,
       targets: targets, modulesToSave: savedModules.sorted(), hasLoRABias: layout.writesBias,
       fanInFanOut: description.fanInFanOut)
-  }
-
-  private func encode(_ factor: borrowing Matrix<Float>, _ module: AdapterLayout.Module) throws -> [UInt8] {
-    let bytes = layout.factorType.elementType.encode(factor)
-    guard layout.factorType != .f32 else { return bytes }
-    let rounded = layout.factorType.elementType.decode(
-      bytes, rows: factor.rowCount, columns: factor.columnCount)
-    if let place = rounded.firstNonFinite() {
-      throw AdapterError.entryOverflow(
-        module: module.path, factorType: layout.factorType,
-        largest: Double(factor[place.row, place.column]))
-    }
-    return bytes
   }
 }

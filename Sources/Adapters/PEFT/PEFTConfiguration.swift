@@ -94,7 +94,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
 
 /// A regular expression for one path alone: PEFT would let a bare one match any path with this tail, and its
 /// dots any character.
-private func anchoredPattern(_ path: String) -> String {
+func anchoredPattern(_ path: String) -> String {
   let special: Set<Character> = [
     ".", "^", "$", "*", "+", "?", "(", ")", "[", "]", "{", "}", "\\", "|",
   ]

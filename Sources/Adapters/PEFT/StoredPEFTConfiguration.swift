@@ -33,6 +33,8 @@ public struct StoredPEFTConfiguration: Sendable {
   public let fanInFanOut: Bool
   /// Ends of names of the adapted parameters that are no layer's weight, such as fused experts.
   public let targetParameters: [String]
+  /// Whether what is trained of the input embedding is also the head's, where they are tied.
+  public let ensuresWeightTying: Bool
 
   /// Reads the configuration of an adapter's folder.
   ///
@@ -64,6 +66,7 @@ public struct StoredPEFTConfiguration: Sendable {
     bias = try fields.text("bias") ?? "none"
     fanInFanOut = try fields.flag("fan_in_fan_out")
     targetParameters = try fields.names("target_parameters") ?? []
+    ensuresWeightTying = try fields.flag("ensure_weight_tying")
   }
 }
 

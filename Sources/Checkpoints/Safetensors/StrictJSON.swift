@@ -28,17 +28,26 @@ package struct StrictJSONError: Error, Equatable {
 
 extension StrictJSON {
   /// Parses a whole text (RFC 8259); white space may surround values, nothing may follow the last.
-  package init(parsing bytes: [UInt8]) throws(StrictJSONError) {
-    var parser = Parser(bytes: bytes)
+  ///
+  /// - Parameters:
+  ///   - bytes: The text in UTF-8.
+  ///   - acceptsNonFinite: Whether `Infinity`, `-Infinity` and `NaN` are numbers, as Python writes them.
+  /// - Throws: The place and the problem, if it is no JSON.
+  package init(parsing bytes: [UInt8], acceptsNonFinite: Bool = false) throws(StrictJSONError) {
+    var parser = Parser(bytes: bytes, acceptsNonFinite: acceptsNonFinite)
     self = try parser.parseDocument()
   }
 
   private struct Parser {
     let bytes: [UInt8]
+    let acceptsNonFinite: Bool
     var position = 0
     private static let greatestDepth = 64
 
-    init(bytes: [UInt8]) { self.bytes = bytes }
+    init(bytes: [UInt8], acceptsNonFinite: Bool) {
+      self.bytes = bytes
+      self.acceptsNonFinite = acceptsNonFinite
+    }
 
     mutating func parseDocument() throws(StrictJSONError) -> StrictJSON {
       let value = try parseValue(depth: 0)
@@ -70,7 +79,9 @@ extension StrictJSON {
       case UInt8(ascii: "f"): return try parseWord("false", .bool(false))
       case UInt8(ascii: "n"): return try parseWord("null", .null)
       case nil: throw failure("the JSON text ends early")
-      default: return .number(try parseNumber())
+      default:
+        if let word = parseNonFinite() { return .number(word) }
+        return .number(try parseNumber())
       }
     }
 
@@ -123,6 +134,15 @@ extension StrictJSON {
       guard next == byte else { return false }
       position += 1
       return true
+    }
+
+    private mutating func parseNonFinite() -> String? {
+      guard acceptsNonFinite else { return nil }
+      for word in ["Infinity", "-Infinity", "NaN"] where bytes[position...].starts(with: word.utf8) {
+        position += word.utf8.count
+        return word
+      }
+      return nil
     }
 
     private mutating func parseNumber() throws(StrictJSONError) -> String {

@@ -1,0 +1,139 @@
+public import Checkpoints
+public import LinearAlgebra
+public import WeightSources
+
+/// Which of a fine-tune's changes an adapter stands for, and which it leaves out.
+public struct AdapterCoverage: Sendable {
+  /// What the adapter covers: weights with factors, then tensors stored whole, then biases.
+  public let covered: [Covered]
+  /// Pairs of numbers that it does not touch, by name.
+  public let uncovered: [TensorPair]
+
+  /// A tensor of the fine-tune with what the adapter makes of it.
+  public struct Covered: Sendable, Codable {
+    /// The module's path for factors, the tensor's name for others.
+    public let name: String
+    /// The tensor in both models.
+    public let pair: TensorPair
+    /// What the adapter stores in its place; nil where the base model's tensor stays.
+    public let replacement: TensorLocation?
+    /// What is added to it.
+    public let addition: Addition
+
+    /// What an adapter adds to a tensor.
+    public enum Addition: Sendable, Codable {
+      /// Nothing: it is stored whole.
+      case nothing
+      /// The factors of a module.
+      case factors(PEFTAdapter.Module, WeightLayout)
+      /// The change of a module's bias.
+      case bias(PEFTAdapter.Module)
+    }
+  }
+
+  /// Holds an adapter against a pair of models.
+  ///
+  /// - Throws: `MergeError` if the adapter does not fit the base model, or if a tensor that it changes is missing from
+  ///   the fine-tune or has another shape there.
+  public init(of adapter: PEFTAdapter, base: Checkpoint, configuration: ModelConfiguration?, pairing: Pairing)
+    throws
+  {
+    guard adapter.configuration.targetParameters.isEmpty else {
+      throw MergeError.parameters(adapter: adapter.path, names: adapter.configuration.targetParameters)
+    }
+    var model = ModelUnderAdapters(base, configuration: configuration)
+    let table = model.tiedTable
+    let head = adapter.modules.first { model.tensor($0.path + ".weight") == nil && isHead($0.path) }
+    if let table, let head {
+      model = ModelUnderAdapters(
+        base.repeating(table, as: head.path + ".weight"), configuration: configuration)
+    }
+    let pairs = Dictionary(uniqueKeysWithValues: pairing.pairs.map { ($0.name, $0) })
+    func pair(_ tensor: TensorLocation) throws -> TensorPair {
+      // A tied head is the table under another name.
+      let name = head.map { tensor.name == $0.path + ".weight" } ?? false ? table?.name : tensor.name
+      guard let pair = pairs[name ?? tensor.name] else { throw MergeError.notInBoth(tensor: tensor.name) }
+      return pair
+    }
+    var replacements: [String: TensorLocation] = [:]
+    for saved in adapter.saved {
+      replacements[try model.tensor(replacedBy: saved, in: adapter).name] = saved.location
+    }
+    var covered: [Covered] = []
+    for module in adapter.modules {
+      let weight = try model.weight(of: module, in: adapter)
+      covered.append(
+        Covered(
+          name: module.path, pair: try pair(weight.tensor),
+          replacement: replacements.removeValue(forKey: weight.tensor.name),
+          addition: .factors(module, weight.layout)))
+    }
+    for module in adapter.modules where module.bias != nil {
+      guard let bias = model.tensor(module.path + ".bias") else { continue }
+      covered.append(
+        Covered(
+          name: bias.name, pair: try pair(bias), replacement: replacements.removeValue(forKey: bias.name),
+          addition: .bias(module)))
+    }
+    for (name, replacement) in replacements.sorted(by: { $0.key < $1.key }) {
+      guard let pair = pairs[name] else { throw MergeError.notInBoth(tensor: name) }
+      covered.append(Covered(name: name, pair: pair, replacement: replacement, addition: .nothing))
+    }
+    self.covered = covered
+    let names = Set(covered.map(\.pair.name))
+    uncovered = pairing.pairs.filter { !names.contains($0.name) && $0.isNumeric }
+  }
+}
+
+extension AdapterCoverage.Covered {
+  /// The difference that is left to the addition: the fine-tune's values minus what stands in the tensor's place.
+  public var rest: TensorPair { TensorPair(base: replacement ?? pair.base, tuned: pair.tuned) }
+
+  /// What is added, ready to be subtracted from `rest`; nil for nothing.
+  ///
+  /// - Parameter reader: Whose open files are used.
+  /// - Returns: Two matrices whose product has the shape of the tensor, the scale in one of them.
+  /// - Throws: `PEFTAdapterError` or `CheckpointError` if they cannot be read.
+  public func readAddition(with reader: DeltaReader) throws -> ScaledProduct? {
+    switch addition {
+    case .nothing: return nil
+    case .factors(let module, let layout):
+      return ScaledProduct(try module.readFactors(with: reader), layout)
+    case .bias(let module):
+      guard let bias = try module.readBias(with: reader) else { return nil }
+      return ScaledProduct(
+        left: Matrix(repeating: Float(module.scale), rows: 1, columns: 1), right: bias)
+    }
+  }
+}
+
+/// L·R, in the layout of the tensor it is added to.
+public struct ScaledProduct: ~Copyable, Sendable {
+  /// Rows × rank.
+  public let left: Matrix<Float>
+  /// Rank × columns.
+  public let right: Matrix<Float>
+
+  init(left: consuming Matrix<Float>, right: consuming Matrix<Float>) {
+    self.left = left
+    self.right = right
+  }
+
+  /// The factors of a module, B on the left or, for weights whose rows are inputs, Aᵀ.
+  public init(_ factors: borrowing ModuleFactors, _ layout: WeightLayout) {
+    let scales = [Float](repeating: Float(factors.scale), count: factors.rank)
+    var b = Matrix<Float>(uninitializedRows: factors.b.rowCount, columns: factors.rank)
+    factors.b.scaleColumns(by: scales, into: &b)
+    switch layout {
+    case .outputByInput:
+      left = b
+      right = factors.a.firstRows(factors.rank)
+    case .inputByOutput:
+      left = factors.a.transposed()
+      right = b.transposed()
+    }
+  }
+}
+
+/// Whether a module of this path is a model's head.
+func isHead(_ path: String) -> Bool { ModuleRole(tensor: path + ".weight", shape: [0, 0]) == .head }

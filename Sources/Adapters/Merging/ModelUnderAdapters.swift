@@ -1,0 +1,102 @@
+public import Checkpoints
+internal import WeightSources
+
+/// A model's tensors under the names by which PEFT adapters know them.
+public struct ModelUnderAdapters: Sendable {
+  /// The model.
+  public let checkpoint: Checkpoint
+  /// What its `config.json` says, if it has one.
+  public let configuration: ModelConfiguration?
+  private let naming: PEFTNaming
+  private let tensorsByName: [String: TensorLocation]
+
+  /// Names every tensor of a model.
+  public init(_ checkpoint: Checkpoint, configuration: ModelConfiguration?) {
+    self.checkpoint = checkpoint
+    self.configuration = configuration
+    let naming = PEFTNaming(configuration: configuration, tensorNames: checkpoint.sortedNames)
+    self.naming = naming
+    tensorsByName = Dictionary(
+      checkpoint.tensors.values.map { tensor in
+        let module = modulePath(ofTensor: tensor.name)
+        let path = naming.path(of: module, role: ModuleRole(tensor: tensor.name, shape: tensor.shape))
+        return (path + tensor.name.dropFirst(module.count), tensor)
+      }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The tensor that PEFT calls by a name such as `model.norm.weight`.
+  public func tensor(_ name: String) -> TensorLocation? { tensorsByName[name] }
+
+  /// The vocabulary's table, if the head shares it.
+  public var tiedTable: TensorLocation? {
+    guard configuration?.tiesWordEmbeddings ?? false else { return nil }
+    // The vocabulary's table has most rows; position and type tables are embeddings too.
+    return checkpoint.tensors.values
+      .filter { ModuleRole(tensor: $0.name, shape: $0.shape) == .embedding }
+      .max { ($0.shape[0], $1.name) < ($1.shape[0], $0.name) }
+  }
+
+  /// The tensor whose place one that an adapter stores whole takes.
+  ///
+  /// - Throws: `MergeError` if the model has none of that name, or one of another shape.
+  func tensor(replacedBy saved: PEFTAdapter.SavedTensor, in adapter: PEFTAdapter) throws -> TensorLocation {
+    guard let target = tensor(saved.name) else {
+      throw MergeError.noSuchTensor(adapter: adapter.path, tensor: saved.name, model: checkpoint.path)
+    }
+    guard target.shape == saved.location.shape else {
+      throw MergeError.otherSavedShape(
+        adapter: adapter.path, tensor: saved.name, saved: saved.location.shape, shape: target.shape)
+    }
+    return target
+  }
+
+  /// The path of a module that is most like one the model does not have, for a message.
+  private func example(like path: String) -> String {
+    let candidates = tensorsByName.keys.filter { $0.hasSuffix(".weight") }.map(modulePath(ofTensor:)).sorted()
+    let last = path.split(separator: ".").last.map(String.init) ?? path
+    return candidates.first { $0.hasSuffix(last) } ?? candidates.first ?? ""
+  }
+
+  /// The weight that an adapter's module changes, and which side of it is the input.
+  ///
+  /// - Parameters:
+  ///   - module: One of the adapter's.
+  ///   - adapter: For its path, and for the layout where the model has no configuration.
+  /// - Returns: Where it is.
+  /// - Throws: `MergeError` if the model has no such weight, or if it has another shape than the factors.
+  public func weight(of module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> AdaptedWeight {
+    guard let tensor = tensor(module.path + ".weight") else {
+      throw MergeError.noSuchModule(
+        adapter: adapter.path, module: module.path, model: checkpoint.path,
+        example: example(like: module.path))
+    }
+    return AdaptedWeight(tensor: tensor, layout: try layout(of: tensor, module, adapter))
+  }
+
+  /// A weight of a model with the side that is its input.
+  public struct AdaptedWeight: Sendable {
+    /// Where it is.
+    public let tensor: TensorLocation
+    /// Which side of it is the input.
+    public let layout: WeightLayout
+  }
+
+  private func layout(of tensor: TensorLocation, _ module: PEFTAdapter.Module, _ adapter: PEFTAdapter) throws
+    -> WeightLayout
+  {
+    let role = ModuleRole(tensor: tensor.name, shape: tensor.shape)
+    let isTransposed =
+      module.isEmbedding
+      || (configuration == nil
+        ? role == .linear && adapter.configuration.fanInFanOut
+        : naming.layout(of: modulePath(ofTensor: tensor.name), role: role) == .inputByOutput
+          && role == .linear)
+    let shape = [module.outputCount, module.inputCount]
+    guard tensor.shape == (isTransposed ? shape.reversed() : shape) else {
+      throw MergeError.otherShape(
+        adapter: adapter.path, module: module.path, update: isTransposed ? shape.reversed() : shape,
+        tensor: tensor.name, shape: tensor.shape)
+    }
+    return isTransposed ? .inputByOutput : .outputByInput
+  }
+}

@@ -1,0 +1,126 @@
+internal import Checkpoints
+internal import LinearAlgebra
+internal import WeightSources
+
+/// Everything that is added to one tensor, in the order of the adapters.
+struct TensorUpdate: Sendable {
+  var replacements: [Replacement] = []
+  var products: [Product] = []
+  var biasChanges: [BiasChange] = []
+
+  /// A tensor that an adapter stores whole.
+  struct Replacement: Sendable {
+    let location: TensorLocation
+    let weight: Double
+  }
+
+  /// scale · B·A of one module.
+  struct Product: Sendable {
+    let adapter: PEFTAdapter
+    let module: PEFTAdapter.Module
+    let layout: WeightLayout
+    let weight: Double
+  }
+
+  /// The change of one module's bias.
+  struct BiasChange: Sendable {
+    let adapter: PEFTAdapter
+    let module: PEFTAdapter.Module
+    let weight: Double
+  }
+
+  /// The tensor's new bytes, in its own type.
+  func applied(to tensor: TensorLocation, with reader: DeltaReader) throws -> [UInt8] {
+    // One that takes the model's place whole is copied, not computed.
+    let sole = replacements.count == 1 && replacements[0].weight == 1 ? replacements[0].location : nil
+    let start = sole ?? tensor
+    let bytes = try reader.readBytes(start)
+    if products.isEmpty, biasChanges.isEmpty, let sole, sole.elementType == tensor.elementType {
+      return bytes
+    }
+    guard [.f32, .bf16, .f16].contains(tensor.elementType), start.elementType.isReadableAsFloat else {
+      throw MergeError.unwritable(tensor: tensor.name, elementType: tensor.elementType)
+    }
+    let addends = try replacementAddends(sole, tensor, reader) + productAddends(reader) + biasAddends(reader)
+    let source = StoredMatrix(bytes, start.elementType, columnCount: tensor.shape.last ?? 1)
+    let original = sole == nil || replacements.count > 1 ? source : nil
+    let result = source.rewritten(as: tensor.elementType) { rows, panel in
+      for addend in addends { addend.add(to: panel, rows, original) }
+    }
+    switch result {
+    case .bytes(let bytes): return bytes
+    case .notFinite(let row, let column):
+      throw MergeError.notFinite(
+        tensor: tensor.name, row: row, column: column, elementType: tensor.elementType)
+    }
+  }
+
+  private func replacementAddends(
+    _ sole: TensorLocation?, _ tensor: TensorLocation, _ reader: DeltaReader
+  ) throws -> [Addend] {
+    guard sole == nil else { return [] }
+    return try replacements.map { replacement in
+      .difference(
+        StoredMatrix(
+          try reader.readBytes(replacement.location), replacement.location.elementType,
+          columnCount: tensor.shape.last ?? 1), factor: Float(replacement.weight))
+    }
+  }
+
+  private func productAddends(_ reader: DeltaReader) throws -> [Addend] {
+    try products.map { product in
+      let factors = try product.adapter.readFactors(of: product.module, with: reader)
+      let factor = Float(product.weight * factors.scale)
+      return .product(
+        a: SharedMatrix(factors.a), b: SharedMatrix(factors.b), layout: product.layout, factor: factor)
+    }
+  }
+
+  private func biasAddends(_ reader: DeltaReader) throws -> [Addend] {
+    try biasChanges.compactMap { change in
+      guard let bias = try change.adapter.readBias(of: change.module, with: reader) else { return nil }
+      return .vector(SharedMatrix(bias), factor: Float(change.weight * change.module.scale))
+    }
+  }
+}
+
+/// One term of the sum, read and ready.
+private enum Addend {
+  /// factor · (S − W).
+  case difference(StoredMatrix, factor: Float)
+  /// factor · B·A, or its transpose.
+  case product(a: SharedMatrix<Float>, b: SharedMatrix<Float>, layout: WeightLayout, factor: Float)
+  /// factor times a vector.
+  case vector(SharedMatrix<Float>, factor: Float)
+
+  /// Adds this term's rows to a panel of the sum.
+  func add(to panel: MatrixView<Float>, _ rows: Range<Int>, _ original: StoredMatrix?) {
+    switch self {
+    case .difference(let replacement, let factor):
+      guard let original else { return }
+      addDifference(replacement, original, rows, factor, to: panel)
+    case .product(let a, let b, .outputByInput, let factor):
+      multiply(b.matrix.view.rows(rows), a.matrix.view, into: panel, alpha: factor, beta: 1)
+    case .product(let a, let b, .inputByOutput, let factor):
+      multiply(
+        a.matrix.view.columns(rows).transposed, b.matrix.view.transposed, into: panel, alpha: factor, beta: 1)
+    case .vector(let vector, let factor):
+      let (target, change) = (panel.row(0), vector.matrix.view.row(0))
+      for index in target.indices { target[index] += factor * change[index] }
+    }
+  }
+}
+
+private func addDifference(
+  _ replacement: StoredMatrix, _ original: StoredMatrix, _ rows: Range<Int>, _ factor: Float,
+  to panel: MatrixView<Float>
+) {
+  let new = Matrix<Float>(uninitializedRows: panel.rowCount, columns: panel.columnCount)
+  let old = Matrix<Float>(uninitializedRows: panel.rowCount, columns: panel.columnCount)
+  replacement.widen(rows, into: new.view)
+  original.widen(rows, into: old.view)
+  for row in 0..<panel.rowCount {
+    let (target, after, before) = (panel.row(row), new.view.row(row), old.view.row(row))
+    for column in target.indices { target[column] += factor * (after[column] - before[column]) }
+  }
+}

@@ -1,0 +1,62 @@
+internal import LinearAlgebra
+
+/// One rank and one scale for all updates, for consumers that know no others.
+struct UniformScaling: Equatable {
+  /// The rank that all factors are padded to with zeros.
+  let rank: Int
+  /// What the consumer multiplies every product by.
+  let scale: Double
+
+  /// The largest rank, and the scale of all updates if they have one in common; otherwise 1, and B takes each scale up.
+  init(_ updates: [AdapterUpdate], rank: Int) {
+    let scales = Set(updates.map(\.scale))
+    self.init(rank: rank, scale: scales.count == 1 ? scales.first ?? 1 : 1)
+  }
+
+  /// A rank and a scale of one's own.
+  init(rank: Int, scale: Double) {
+    self.rank = rank
+    self.scale = scale
+  }
+
+  /// What an update's B is multiplied by, so that the consumer's scale gives the update's own.
+  func multiplier(ofScale own: Double) -> Double { own / scale }
+
+  /// Whether all factors keep every bit of a 16-bit type.
+  func isExact(for updates: [AdapterUpdate]) -> Bool {
+    updates.allSatisfy { multiplier(ofScale: $0.scale).significand == 1 }
+  }
+
+  /// A, rank × inputs, and B, outputs × rank, of one weight.
+  func factors(of weight: WeightUpdate, in whole: UpdateFactors) -> UpdateFactors {
+    let own = weight.factors(of: whole)
+    let a = Matrix<Float>(repeating: 0, rows: rank, columns: weight.inputCount)
+    let b = Matrix<Float>(repeating: 0, rows: weight.outputCount, columns: rank)
+    a.view.rows(0..<weight.rank).copy(from: own.a.matrix.view)
+    b.view.columns(0..<weight.rank).copy(from: own.b.matrix.view)
+    let multiplier = multiplier(ofScale: weight.scale)
+    if multiplier != 1 { b.view.scale(by: multiplier) }
+    return UpdateFactors(a: a, b: b)
+  }
+
+  /// The factors of a fused update of experts that stays fused, in PEFT's order and the way round it has today.
+  ///
+  /// - Parameters:
+  ///   - parts: One an expert, in order.
+  ///   - whole: The factors of the update.
+  /// - Returns: Both factors, padded and scaled.
+  func fusedFactors(of parts: [WeightUpdate], in whole: UpdateFactors) -> UpdateFactors {
+    let (count, first) = (parts.count, parts[0])
+    let a = Matrix<Float>(uninitializedRows: count * rank, columns: first.inputCount)
+    let b = Matrix<Float>(uninitializedRows: first.outputCount, columns: rank * count)
+    for (expert, part) in parts.enumerated() {
+      let own = factors(of: part, in: whole)
+      a.view.rows(expert * rank..<(expert + 1) * rank).copy(from: own.a.matrix.view)
+      for component in 0..<rank {
+        let column = component * count + expert
+        b.view.columns(column..<column + 1).copy(from: own.b.matrix.view.columns(component..<component + 1))
+      }
+    }
+    return UpdateFactors(a: a, b: b)
+  }
+}

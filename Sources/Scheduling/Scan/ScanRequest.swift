@@ -1,0 +1,40 @@
+internal import Analysis
+
+/// What a person asked for of a scan, checked as far as that goes without the model.
+public struct ScanRequest: Sendable, Codable, Equatable {
+  /// The model's folder or file.
+  public var modelPath: String
+  /// What the files call it.
+  public var modelName: String
+  /// Types of modules; empty takes all linear layers, or with `isCompatible` all modules with a weight.
+  public var types: [String]
+  /// The percentage of each type's modules that is selected.
+  public var topPercent: Int
+  /// Whether modules, types and numbers are those of the published tool.
+  public var isCompatible: Bool
+
+  /// A request of given parts.
+  ///
+  /// - Throws: `ScanRequestError` for a percentage out of its range.
+  public init(
+    modelPath: String, modelName: String, types: [String], topPercent: Int, isCompatible: Bool
+  ) throws(ScanRequestError) {
+    guard (0...100).contains(topPercent) else { throw ScanRequestError(topPercent: topPercent) }
+    self.modelPath = modelPath
+    self.modelName = modelName
+    self.types = types
+    self.topPercent = topPercent
+    self.isCompatible = isCompatible
+  }
+
+  /// The model's name in the names of files.
+  public var slug: String { LayerRatios.slug(ofModel: modelName) }
+}
+
+/// A percentage on the command line that means nothing.
+public struct ScanRequestError: Error, CustomStringConvertible, Equatable, Sendable {
+  let topPercent: Int
+
+  /// One sentence with the value and its range.
+  public var description: String { "--top-percent is \(topPercent); give a whole number from 0 to 100" }
+}

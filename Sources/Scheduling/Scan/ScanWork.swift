@@ -1,0 +1,91 @@
+internal import Analysis
+internal import Checkpoints
+internal import Foundation
+internal import LinearAlgebra
+internal import WeightSources
+
+/// What a rank does for a scan: reads weights and computes their singular values.
+struct ScanWork: UnitWork {
+  private let plan: ScanPlan
+  private let reader = SoleReader()
+
+  /// The reading thread alone uses it.
+  private final class SoleReader: @unchecked Sendable {
+    let deltas = DeltaReader()
+  }
+
+  init(_ plan: ScanPlan) { self.plan = plan }
+
+  func load(_ unit: Int, group: RankGroup) throws -> SharedMatrix<Float> {
+    let module = plan.modules[plan.units[unit]]
+    guard let shape = module.matrixShape else { preconditionFailure("a unit has a matrix") }
+    let bytes = try reader.deltas.readBytes(module.weight)
+    let matrix = module.weight.elementType.decode(bytes, rows: shape[0], columns: shape[1])
+    if let place = matrix.firstNonFinite() {
+      throw SourceError.notFinite(
+        file: module.weight.filePath, tensor: module.weight.name,
+        index: module.weight.shape.count == 1 ? [place.column] : [place.row, place.column],
+        value: "\(matrix[place.row, place.column])")
+    }
+    return SharedMatrix(matrix)
+  }
+
+  func compute(_ unit: Int, _ loaded: SharedMatrix<Float>, group: RankGroup) throws -> [UInt8] {
+    let (rows, columns) = loaded.matrix.shape
+    return try ScanResult(singularValues: singularValues(of: loaded.matrix), rows: rows, columns: columns)
+      .encoded()
+  }
+}
+
+/// What came of one module, as it travels to rank 0 and into the journal.
+struct ScanResult {
+  let singularValues: [Double]
+  let signalToNoise: SignalToNoise
+  let measures: SpectrumMeasures
+
+  /// What precedes the values.
+  private struct Header: Codable {
+    let signalToNoise: SignalToNoise
+    let measures: SpectrumMeasures
+  }
+
+  init(singularValues: [Double], rows: Int, columns: Int) {
+    self.singularValues = singularValues
+    signalToNoise = SignalToNoise(singularValues: singularValues, rows: rows, columns: columns)
+    measures = SpectrumMeasures(singularValues: singularValues, rows: rows, columns: columns)
+  }
+
+  /// A length, a JSON header of that length, then the singular values.
+  func encoded() throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.nonConformingFloatEncodingStrategy = Self.nonFinite.encoding
+    let header = try encoder.encode(Header(signalToNoise: signalToNoise, measures: measures))
+    return UnitNumber.encode(header.count) + Array(header) + valueBytes
+  }
+
+  /// The result that these bytes were made of.
+  init(decoding bytes: [UInt8]) throws {
+    let length = UnitNumber.decode(bytes)
+    let begin = UnitNumber.byteCount
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = Self.nonFinite.decoding
+    let header = try decoder.decode(Header.self, from: Data(bytes[begin..<begin + length]))
+    signalToNoise = header.signalToNoise
+    measures = header.measures
+    singularValues = stride(from: begin + length, to: bytes.count, by: UnitNumber.byteCount).map {
+      Double(bitPattern: UInt64(bitPattern: Int64(UnitNumber.decode(bytes[$0..<$0 + UnitNumber.byteCount]))))
+    }
+  }
+
+  /// The singular values as safetensors stores F64.
+  var valueBytes: [UInt8] {
+    singularValues.flatMap { UnitNumber.encode(Int(Int64(bitPattern: $0.bitPattern))) }
+  }
+
+  private static let nonFinite = (
+    encoding: JSONEncoder.NonConformingFloatEncodingStrategy.convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN"),
+    decoding: JSONDecoder.NonConformingFloatDecodingStrategy.convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+  )
+}

@@ -1,0 +1,58 @@
+internal import Adapters
+internal import Checkpoints
+internal import Foundation
+internal import WeightSources
+
+/// What `unbraid verify` compares, worked out from headers alone.
+public struct VerificationPlan: Sendable, Codable {
+  /// Tensors that the adapter changes.
+  let covered: [AdapterCoverage.Covered]
+  /// Tensors that it does not.
+  let uncovered: [TensorPair]
+  /// Sentences on tensors that cannot be compared.
+  public let notes: [String]
+  /// Every file that is read.
+  let inputs: [InputFile]
+
+  /// Reads the headers of both models and of the adapter.
+  ///
+  /// - Parameters:
+  ///   - basePath: The base model.
+  ///   - tunedPath: The fine-tune.
+  ///   - adapterPath: The adapter's folder.
+  ///   - acceptsMixedTypes: Accept tensors stored in different types on the two sides.
+  /// - Throws: `CheckpointError`, `SourceError`, `PEFTAdapterError` or `MergeError` with what is wrong.
+  public init(basePath: String, tunedPath: String, adapterPath: String, acceptsMixedTypes: Bool) throws {
+    let base = try Checkpoint.open(basePath)
+    let tuned = try Checkpoint.open(tunedPath)
+    let adapter = try PEFTAdapter.open(adapterPath)
+    let pairing = try Pairing(base: base, tuned: tuned, acceptsMixedTypes: acceptsMixedTypes)
+    let coverage = try AdapterCoverage(
+      of: adapter, base: base, configuration: try ModelConfiguration.read(modelPath: basePath),
+      pairing: pairing)
+    covered = coverage.covered
+    uncovered = coverage.uncovered
+    notes =
+      pairing.onlyInTuned.map { "'\($0.name)' \($0.shape) is in the fine-tuned model only" }
+      + pairing.onlyInBase.map { "'\($0.name)' \($0.shape) is in the base model only" }
+      + pairing.reshaped.map {
+        "'\($0.tuned.name)' is \($0.base.shape) in the base model and \($0.tuned.shape) in the fine-tuned one"
+      }
+    let files = adapter.modules.map(\.a.filePath) + adapter.saved.map(\.location.filePath)
+    inputs = try base.inputFiles() + tuned.inputFiles() + Set(files).sorted().map { try InputFile(path: $0) }
+  }
+
+  /// The plan as bytes for other ranks.
+  public func encoded() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
+
+  /// The plan that rank 0 has sent.
+  public init(decoding bytes: [UInt8]) throws {
+    self = try JSONDecoder().decode(VerificationPlan.self, from: Data(bytes))
+  }
+
+  /// What the job does, one unit a tensor: those covered, then those not.
+  var units: [JobUnit] {
+    covered.map { JobUnit($0.pair, cost: Double($0.pair.byteCount * 4)) }
+      + uncovered.map { JobUnit($0, cost: Double($0.byteCount)) }
+  }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Checkpoints
+import MPI
+import Scheduling
+
+/// `unbraid merge`: a model and adapters in, a model out.
+struct MergeCommand: JobCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "merge",
+    abstract: "Add LoRA adapters to a model.",
+    discussion: """
+      Writes the model with every adapter's update added to its weights, in the model's own types: scales (alpha / r,
+      rsLoRA, patterns), embeddings, modules stored whole and biases as PEFT has them. The sum is taken in single
+      precision and rounded once. An adapter may have a weight: chat=0.5 adds half of it.
+
+      Example:  unbraid merge llama-base chat-adapter code-adapter=0.5 -o llama-chat-code
+      """)
+
+  @Argument(help: "The model: a folder with safetensors, or one such file.", completion: .directory)
+  var model: String
+
+  @Argument(
+    help: "Folders of PEFT adapters, each with =WEIGHT after it if that is not 1.", completion: .directory)
+  var adapters: [WeightedPath]
+
+  @OptionGroup var output: OutputArguments
+
+  @Option(help: "Greatest size of a file, such as 5G (default: the files of the model).")
+  var shardSize: ByteCount?
+
+  func run(on world: borrowing Communicator) throws {
+    let request = MergeRequest(
+      modelPath: tidyPath(model), adapters: adapters.map { (tidyPath($0.path), $0.weight) },
+      shardSize: shardSize?.count)
+    try withSoleWriter(output.path, on: world) { folder, progress in
+      try MergeJob(request).run(into: folder, notify: Messages.printNotice, onProgress: progress)
+    }
+  }
+}
+
+/// A path, and the weight that may follow it: `chat-adapter=0.5`.
+struct WeightedPath: ExpressibleByArgument {
+  let path: String
+  let weight: Double
+
+  init?(argument: String) {
+    guard let sign = argument.lastIndex(of: "="),
+      let weight = Double(argument[argument.index(after: sign)...])
+    else {
+      // A path may have an equals sign of its own.
+      (path, weight) = (argument, 1)
+      return
+    }
+    guard sign > argument.startIndex, weight.isFinite else { return nil }
+    path = String(argument[..<sign])
+    self.weight = weight
+  }
+}
+
+/// Collective: lets rank 0 write a model, and prints how that went; the other ranks have nothing to do.
+func withSoleWriter(
+  _ path: String, on world: borrowing Communicator,
+  _ write: (OutputFolder, @escaping (RewritingProgress) -> Void) throws -> RewritingReport
+) throws {
+  try withOutput(path, on: world, completed: { nil }) { folder in
+    guard let folder else { return }
+    if world.size > 1 {
+      Messages.printNotice(
+        "note: reading and writing take all the time: one rank does it, \(world.size - 1) wait")
+    }
+    let printer = ProgressPrinter()
+    let report = try write(folder) { state in
+      printer.show(
+        state.finishedCount, of: state.tensorCount,
+        share: Double(state.bytesDone) / Double(max(1, state.byteCount)), bytesDone: state.bytesDone)
+    }
+    printer.finish()
+    print("\(path): \(report.summary)")
+  }
+}
