@@ -12,9 +12,10 @@ import initialisations
 import merging
 import profiles
 import spectra
+import tensors
 from support import Skip
 
-TOPICS = [comparing, extraction, initialisations, merging, profiles, spectra]
+TOPICS = [comparing, extraction, initialisations, merging, profiles, spectra, tensors]
 
 
 def main():
