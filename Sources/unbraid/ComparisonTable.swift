@@ -10,7 +10,8 @@ struct ComparisonTable {
   var text: String {
     let rows = record.modules.map { module in
       [
-        module.module, rank(module.update), number(module.update.smallestAbove), number(module.update.largestBelow),
+        module.module, rank(module.update), number(module.update.smallestAbove),
+        number(module.update.largestBelow),
         number(module.update.floor), module.intruders.map { "\($0.count(below: record.cosineLimit))" } ?? "",
         number(module.intruders?.directions.map(\.largestCosine).min()),
       ]

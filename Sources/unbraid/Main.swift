@@ -133,7 +133,7 @@ struct Unbraid: ParsableCommand {
       CommandGroup(
         name: "Comparison",
         subcommands: [
-          VerifyCommand.self,
+          VerifyCommand.self
         ]),
     ])
 }

@@ -13,7 +13,9 @@ import Testing
     Matrix(zip(one.elements, other.elements).map { $0 + $1 }, rows: one.rowCount, columns: one.columnCount)
   }
 
-  @Test("planted directions are intruders, and as many as were planted", arguments: [(160, 160), (120, 300), (300, 120)])
+  @Test(
+    "planted directions are intruders, and as many as were planted",
+    arguments: [(160, 160), (120, 300), (300, 120)])
   func planted(rows: Int, columns: Int) throws {
     let base = Self.base(rows, columns)
     for count in [0, 1, 3] {
@@ -36,7 +38,9 @@ import Testing
     #expect(abs(found.directions[0].singularValue - 8) < 1e-4)
   }
 
-  @Test("cosines are those with all of the base's vectors, from either side", arguments: [(30, 50), (50, 30), (40, 40)])
+  @Test(
+    "cosines are those with all of the base's vectors, from either side",
+    arguments: [(30, 50), (50, 30), (40, 40)])
   func cosines(rows: Int, columns: Int) throws {
     let base = TestMatrices.noise(rows: rows, columns: columns, seed: 1)
     let tuned = Self.sum(base, TestMatrices.noise(rows: rows, columns: columns, seed: 2))

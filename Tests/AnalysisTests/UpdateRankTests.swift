@@ -17,8 +17,10 @@ import Testing
     /// Singular values of the update before it was rounded.
     let planted: [Double]
 
-    /// - Parameter size: The update's deviation in steps of the type near 0.02, the base's deviation.
-    init(_ type: ElementType, _ rows: Int, _ columns: Int, rank: Int, size: Double, _ kind: Kind, seed: UInt64)
+    /// The update's deviation is `size` steps of the type near 0.02, the base's deviation.
+    init(
+      _ type: ElementType, _ rows: Int, _ columns: Int, rank: Int, size: Double, _ kind: Kind, seed: UInt64
+    )
       throws
     {
       let base = Matrix<Double>(normal: CounterRandom(seed: seed, name: "base"), rows: rows, columns: columns)

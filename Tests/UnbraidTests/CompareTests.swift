@@ -30,7 +30,9 @@ extension UnbraidSuite {
       subscript(_ name: String) -> Module? { modules.first { $0.module == name } }
     }
 
-    private func compare(_ workspace: Workspace, _ options: [String] = [], ranks: Int? = nil, output: String? = nil)
+    private func compare(
+      _ workspace: Workspace, _ options: [String] = [], ranks: Int? = nil, output: String? = nil
+    )
       throws -> ProcessResult
     {
       try Workspace.run(
@@ -39,7 +41,8 @@ extension UnbraidSuite {
     }
 
     private func record(_ path: String) throws -> Record {
-      try JSONDecoder().decode(Record.self, from: FileManager.default.contents(atPath: path + "/comparison.json") ?? Data())
+      try JSONDecoder().decode(
+        Record.self, from: FileManager.default.contents(atPath: path + "/comparison.json") ?? Data())
     }
 
     @Test("every module has its rank and its directions, the same on any number of ranks")
@@ -103,7 +106,10 @@ extension UnbraidSuite {
       arguments: [
         (["--directions", "0"], "Error: --directions is 0; give a number of 1 or more"),
         (["--epsilon", "1.5"], "Error: --epsilon is 1.5; give a cosine above 0 and at most 1, such as 0.5"),
-        (["--memory-per-rank", "1M"], "unbraid: module 'model.layers.0.mlp.up_proj' needs 126 MB on one rank, "),
+        (
+          ["--memory-per-rank", "1M"],
+          "unbraid: module 'model.layers.0.mlp.up_proj' needs 126 MB on one rank, "
+        ),
         (["--targets", "foo"], "unbraid: --targets 'foo' matches none of the 6 modules"),
       ])
     func refused(options: [String], sentence: String) throws {

@@ -23,7 +23,9 @@ public struct ComparisonRecord: Sendable, Codable, Equatable {
     public let intruders: IntruderDimensions?
 
     /// An entry of given parts.
-    public init(module: String, type: String, shape: [Int], update: UpdateRank, intruders: IntruderDimensions?) {
+    public init(
+      module: String, type: String, shape: [Int], update: UpdateRank, intruders: IntruderDimensions?
+    ) {
       self.module = module
       self.type = type
       self.shape = shape
@@ -60,7 +62,8 @@ public struct ComparisonRecord: Sendable, Codable, Equatable {
   /// The same as comma-separated values with a line of names.
   public var table: String {
     let names = [
-      "module", "type", "rows", "columns", "verdict", "rank", "rounding_floor", "smallest_above", "largest_below",
+      "module", "type", "rows", "columns", "verdict", "rank", "rounding_floor", "smallest_above",
+      "largest_below",
       "rest_over_rounding", "intruders", "smallest_cosine",
     ]
     let lines = modules.map { entry in

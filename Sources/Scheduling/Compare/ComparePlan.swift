@@ -28,7 +28,8 @@ public struct ComparePlan: Sendable, Codable {
       ?? ModelConfiguration.read(modelPath: request.basePath)
     let pairing = try Pairing(base: base, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes)
     let selection = try ModuleSelection(
-      pairing, tuned: tuned, isHeadTied: configuration?.tiesWordEmbeddings ?? false, options: request.selection)
+      pairing, tuned: tuned, isHeadTied: configuration?.tiesWordEmbeddings ?? false,
+      options: request.selection)
     let modules = selection.modules
     self.request = request
     self.modules = modules
@@ -44,7 +45,8 @@ public struct ComparePlan: Sendable, Codable {
     let numbers = [("--directions", "\(request.directionCount)"), ("--epsilon", "\(request.cosineLimit)")]
     let flags = request.acceptsMixedTypes ? [("--mixed-dtypes", "on")] : []
     return JobIdentity(
-      options: [("version", version)] + paths + request.selection.optionRows + numbers + flags, inputs: inputs,
+      options: [("version", version)] + paths + request.selection.optionRows + numbers + flags,
+      inputs: inputs,
       units: units.map { modules[$0].name }, circumstances: [("BLAS kernels", BLASLibrary.kernels)])
   }
 

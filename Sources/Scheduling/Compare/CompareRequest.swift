@@ -47,7 +47,8 @@ public enum CompareRequestError: ExitCoded, CustomStringConvertible, Equatable, 
   public var description: String {
     switch self {
     case .notPositive(let value): "--directions is \(value); give a number of 1 or more"
-    case .limitOutOfRange(let value): "--epsilon is \(value); give a cosine above 0 and at most 1, such as 0.5"
+    case .limitOutOfRange(let value):
+      "--epsilon is \(value); give a cosine above 0 and at most 1, such as 0.5"
     }
   }
 }

@@ -14,7 +14,7 @@ struct CompareWork: UnitWork {
     let deltas = DeltaReader()
   }
 
-  /// The difference and the fine-tune's values; the base's are what is between them.
+  /// The difference and both sides.
   struct Loaded: Sendable {
     let delta: SharedMatrix<Float>
     let tuned: SharedMatrix<Float>
@@ -33,13 +33,12 @@ struct CompareWork: UnitWork {
     let pair = plan.modules[plan.units[unit]].pair
     // Finite differences have finite sides.
     let delta = try reader.deltas.readDelta(pair).takeMatrix()
-    return Loaded(delta: SharedMatrix(delta), tuned: try read(pair.tuned), base: try read(pair.base))
+    guard let base = pair.base else { preconditionFailure("a comparison has two sides") }
+    return Loaded(delta: SharedMatrix(delta), tuned: try read(pair.tuned), base: try read(base))
   }
 
-  private func read(_ location: TensorLocation) throws -> SharedMatrix<Float> {
-    let bytes = try reader.deltas.readBytes(location)
-    return SharedMatrix(
-      location.elementType.decode(bytes, rows: location.shape[0], columns: location.shape[1]))
+  private func read(_ weight: TensorLocation) throws -> SharedMatrix<Float> {
+    SharedMatrix(try reader.deltas.readDelta(TensorPair(weight: weight)).takeMatrix())
   }
 
   func compute(_ unit: Int, _ loaded: Loaded, group: RankGroup) throws -> [UInt8] {

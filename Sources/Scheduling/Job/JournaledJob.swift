@@ -25,7 +25,8 @@ struct JournaledJob<Work: UnitWork> {
   /// - Returns: On rank 0 what `write` returned; elsewhere nil.
   /// - Throws: On rank 0 the first error of any rank; the folder is then not published.
   func run<Result>(
-    on world: borrowing Communicator, into folder: OutputFolder?, notify: @escaping @Sendable (String) -> Void,
+    on world: borrowing Communicator, into folder: OutputFolder?,
+    notify: @escaping @Sendable (String) -> Void,
     onProgress: (UnitProgress) -> Void, write: (Journal, [RankStatistics]) throws -> Result
   ) throws -> Result? {
     try inputs.checkOnAllHosts(world, notify: notify)
@@ -39,7 +40,8 @@ struct JournaledJob<Work: UnitWork> {
       let finished = try sharedUnits(journal.carriedOver, on: world)
       var progress = UnitProgress(units)
       for unit in finished { progress.finish(units[unit]) }
-      let ranks = try runUnits(on: world, finished: finished, canCollect: { !journal.isFull }) { unit, bytes in
+      let ranks = try runUnits(on: world, finished: finished, canCollect: { !journal.isFull }) {
+        unit, bytes in
         try journal.append(unit, bytes)
         try folder.checkLock()
         progress.finish(units[unit])

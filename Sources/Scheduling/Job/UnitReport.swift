@@ -37,7 +37,9 @@ public struct UnitReport<Request: Codable & Equatable & Sendable>: Sendable, Cod
     self.inputs = inputs
     unitCount = units.count
     carriedOverCount = carriedOver.count
-    bytesRead = units.enumerated().reduce(0) { carriedOver.contains($1.offset) ? $0 : $0 + $1.element.byteCount }
+    bytesRead = units.enumerated().reduce(0) {
+      carriedOver.contains($1.offset) ? $0 : $0 + $1.element.byteCount
+    }
     self.ranks = ranks
   }
 

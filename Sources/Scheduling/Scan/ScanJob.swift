@@ -44,7 +44,9 @@ public struct ScanJob {
   }
 
   /// Makes the folder's files from the journal.
-  private func write(_ journal: Journal, into contents: String, _ ranks: [RankStatistics], since start: Double)
+  private func write(
+    _ journal: Journal, into contents: String, _ ranks: [RankStatistics], since start: Double
+  )
     throws -> ScanOutcome
   {
     let results = try readResults(journal)
@@ -53,7 +55,8 @@ public struct ScanJob {
         LayerRatios.Entry(module: module.name, type: module.type, ratio: ratio(of: result))
       })
     let spectra = SpectraRecord(
-      model: plan.request.modelName, modules: zip(plan.modules, results).compactMap(record), notes: plan.notes)
+      model: plan.request.modelName, modules: zip(plan.modules, results).compactMap(record), notes: plan.notes
+    )
     let files = ScanFolder(path: contents, baseName: "snr_results_\(plan.request.slug)")
     try files.writeResults(ratios)
     try files.writeSelection(of: ratios, topPercent: plan.request.topPercent)

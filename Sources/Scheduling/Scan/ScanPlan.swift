@@ -75,7 +75,8 @@ public struct ScanPlan: Sendable, Codable {
     units.map { number in
       let weight = modules[number].weight
       return JobUnit(
-        cost: modules[number].operations, path: weight.filePath, offset: weight.offset, byteCount: weight.byteCount)
+        cost: modules[number].operations, path: weight.filePath, offset: weight.offset,
+        byteCount: weight.byteCount)
     }
   }
 

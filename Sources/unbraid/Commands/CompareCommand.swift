@@ -23,11 +23,13 @@ struct CompareCommand: JobCommand {
   @Argument(help: "The fine-tuned model, likewise.", completion: .directory)
   var tuned: String
 
-  @Option(parsing: .unconditional, help: "Leading directions of each module that are compared with the base's.")
+  @Option(
+    parsing: .unconditional, help: "Leading directions of each module that are compared with the base's.")
   var directions = 10
 
   @Option(
-    parsing: .unconditional, help: "A direction is an intruder if its cosines with all of the base's are below this.")
+    parsing: .unconditional,
+    help: "A direction is an intruder if its cosines with all of the base's are below this.")
   var epsilon = 0.5
 
   @Flag(name: .customLong("mixed-dtypes"), help: "Accept tensors stored in different types on the two sides.")
@@ -40,7 +42,9 @@ struct CompareCommand: JobCommand {
   var carriesOn: Bool { true }
 
   func validate() throws {
-    do { _ = try request() } catch let error as CompareRequestError { throw ValidationError(error.description) }
+    do { _ = try request() } catch let error as CompareRequestError {
+      throw ValidationError(error.description)
+    }
   }
 
   private func request() throws -> CompareRequest {
@@ -59,7 +63,8 @@ struct CompareCommand: JobCommand {
   }
 
   private func completedSummary(_ plan: ComparePlan) -> String? {
-    UnitReport.completed(at: output.path, plan.request, inputs: plan.inputs, version: Unbraid.version)?.summary
+    UnitReport.completed(at: output.path, plan.request, inputs: plan.inputs, version: Unbraid.version)?
+      .summary
   }
 
   private func compare(
