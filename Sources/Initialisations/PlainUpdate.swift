@@ -5,12 +5,12 @@ public import LinearAlgebra
 /// The original weight is the residual plus the first product, the trained one the residual plus the second: their
 /// difference needs neither.
 public struct PlainUpdate: ~Copyable {
-  /// [B, B₀], out × both ranks.
+  /// [B, −B₀], out × both ranks.
   public let b: Matrix<Float>
-  /// [A; −A₀], both ranks × in.
+  /// [A; A₀], both ranks × in.
   public let a: Matrix<Float>
 
-  /// Stacks the factors; nothing is rounded.
+  /// Stacks the factors as PEFT does; nothing is rounded.
   public init(
     a: borrowing Matrix<Float>, b: borrowing Matrix<Float>, initialA: borrowing Matrix<Float>,
     initialB: borrowing Matrix<Float>
@@ -18,12 +18,12 @@ public struct PlainUpdate: ~Copyable {
     let (rank, initialRank) = (a.rowCount, initialA.rowCount)
     let stackedA = Matrix<Float>(uninitializedRows: rank + initialRank, columns: a.columnCount)
     stackedA.view.rows(0..<rank).copy(from: a.view)
-    let rest = stackedA.view.rows(rank..<rank + initialRank)
-    rest.copy(from: initialA.view)
-    rest.scale(by: -1)
+    stackedA.view.rows(rank..<rank + initialRank).copy(from: initialA.view)
     let stackedB = Matrix<Float>(uninitializedRows: b.rowCount, columns: rank + initialRank)
     stackedB.view.columns(0..<rank).copy(from: b.view)
-    stackedB.view.columns(rank..<rank + initialRank).copy(from: initialB.view)
+    let rest = stackedB.view.columns(rank..<rank + initialRank)
+    rest.copy(from: initialB.view)
+    rest.scale(by: -1)
     self.a = stackedA
     self.b = stackedB
   }
