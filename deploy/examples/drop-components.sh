@@ -28,7 +28,7 @@ adapter() { # NAME DECOMPOSITION [OPTIONS]
   adapters+=("$work/$1")
 }
 
-"$unbraid" joint "$base" "$tuned" -o "$work/whole" --method tucker --rank 100000 --no-compare >/dev/null
+"$unbraid" joint "$base" "$tuned" -o "$work/whole" --method shared --rank 100000 --no-compare >/dev/null
 "$unbraid" joint "$base" "$tuned" -o "$work/shared" --method shared --rank 32 --no-compare
 "$unbraid" joint "$base" "$tuned" -o "$work/cp" --method cp --rank 4 --no-compare
 "$unbraid" components "$work/shared" --top 4
