@@ -133,6 +133,7 @@ struct Unbraid: ParsableCommand {
         name: "Comparison",
         subcommands: [
           VerifyCommand.self,
+          OverlapCommand.self,
         ]),
     ])
 }
