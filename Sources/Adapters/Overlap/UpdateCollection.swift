@@ -22,9 +22,8 @@ public struct CollectedUpdate: Sendable {
 
 /// Opens the folder of an adapter or of a decomposition.
 ///
-/// - Parameters:
-///   - path: The folder; of a joint decomposition of several fine-tuned models, `#` and the number of one, 0 the first,
-///     may follow.
+/// - Parameter path: The folder; of a joint decomposition of several fine-tuned models, `#` and the number of one, 0 the
+///   first, may follow.
 /// - Returns: Its updates.
 /// - Throws: What is wrong with it, as the readers of each kind say it.
 public func openUpdates(_ path: String) throws -> any UpdateCollection {
