@@ -15,6 +15,7 @@ struct ConsumerArguments: ParsableArguments {
   /// - Parameters:
   ///   - basePath: The base model's folder or file.
   ///   - largestRank: The largest rank that a module may have.
+  /// - Throws: `ProfileError`, or what is wrong with the model's configuration.
   func check(basePath: String, largestRank: Int) throws {
     guard let profile else { return }
     try ProfileExport.check(
