@@ -134,6 +134,7 @@ struct Unbraid: ParsableCommand {
         name: "Comparison",
         subcommands: [
           VerifyCommand.self,
+          OverlapCommand.self,
         ]),
     ])
 }
