@@ -63,32 +63,23 @@ public struct LoRAFactors: Sendable {
     _ svd: borrowing TruncatedSVD, layout: WeightLayout, factorType: FactorType, module: String,
     residual: (borrowing Matrix<Float>, borrowing Matrix<Float>) throws -> [Double]
   ) throws {
-    let roots = svd.s.map { Float($0.squareRoot()) }
-    var left = Matrix<Float>(uninitializedRows: svd.u.rowCount, columns: svd.rank)
-    var right = Matrix<Float>(uninitializedRows: svd.rank, columns: svd.vh.columnCount)
-    svd.u.scaleColumns(by: roots, into: &left)
-    svd.vh.scaleRows(by: roots, into: &right)
-    let type = factorType.elementType
-    let storedLeft = type.encode(left)
-    let storedRight = type.encode(right)
+    let rounded = RoundedProduct(u: svd.u, values: svd.s, vh: svd.vh, factorType: factorType)
     // The certificate is for what the consumer will multiply, not for what was there before rounding.
-    let roundedLeft = type.decode(storedLeft, rows: left.rowCount, columns: left.columnCount)
-    let roundedRight = type.decode(storedRight, rows: right.rowCount, columns: right.columnCount)
-    let sums = try residual(roundedLeft, roundedRight)
+    let sums = try residual(rounded.left, rounded.right)
     residualEnergy = sums[0]
     guard residualEnergy.isFinite else {
       throw AdapterError.factorOverflow(module: module, factorType: factorType, largest: svd.s.first ?? 0)
     }
     certificate =
-      sums.count > 1 ? SelectionCertificate(sums: sums, left: roundedLeft, right: roundedRight) : nil
+      sums.count > 1 ? SelectionCertificate(sums: sums, left: rounded.left, right: rounded.right) : nil
     rank = svd.rank
     switch layout {
     case .outputByInput:
-      a = storedRight
-      b = storedLeft
+      a = rounded.storedRight
+      b = rounded.storedLeft
     case .inputByOutput:
-      a = type.encode(left.transposed())
-      b = type.encode(right.transposed())
+      a = factorType.elementType.encode(rounded.left.transposed())
+      b = factorType.elementType.encode(rounded.right.transposed())
     }
   }
 }

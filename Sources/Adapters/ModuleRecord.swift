@@ -68,6 +68,46 @@ public struct ModuleRecord: Sendable, Codable {
     self.rankCount = rankCount
   }
 
+  /// The record of an adapter's module that was made of stored triplets.
+  ///
+  /// Its loss is that against the same triplets of the exact SVD (`selecting` says why it is bounded so).
+  ///
+  /// - Parameters:
+  ///   - module: As it was decomposed.
+  ///   - stored: All its singular values.
+  ///   - kept: The numbers of those that the adapter has, ascending.
+  ///   - wanted: What these were made.
+  ///   - requestedRank: The triplets asked for.
+  ///   - factors: The factors; nil for none.
+  ///   - seconds: What it took.
+  package init(
+    _ module: DecomposedModule, stored: [Double], kept: [Int], wanted: [Double], requestedRank: Int,
+    factors: LoRAFactors?, seconds: Double
+  ) {
+    self.module = module.module
+    role = module.role
+    shape = module.shape
+    rank = kept.count
+    self.requestedRank = requestedRank
+    method = module.method
+    passes = module.passes
+    norm = module.norm
+    let energies = stored.map { $0 * $0 }
+    let all = energies.reversed().reduce(0, +)
+    let captured = kept.reversed().reduce(0) { $0 + energies[$1] }
+    let changed = zip(kept, wanted).reduce(0) { $0 + (stored[$1.0] - $1.1) * (stored[$1.0] - $1.1) }
+    residual = (module.residual * module.residual + max(0, all - captured) + changed).squareRoot()
+    writtenResidual = factors?.residualEnergy.squareRoot() ?? module.norm
+    estimatedLoss = captured > 0 ? min(1, module.estimatedLoss * all / captured) : 0
+    isConverged = module.isConverged
+    singularValues = wanted
+    self.seconds = seconds
+    readSeconds = 0
+    bytesRead = 4 * kept.count * (module.outputCount + module.inputCount)
+    mpiRank = 0
+    rankCount = 1
+  }
+
   /// ‖Δ‖_F².
   public var energy: Double { norm * norm }
   /// 1 − ‖Δ − B·A‖² / ‖Δ‖² of the factors as written.
@@ -75,7 +115,7 @@ public struct ModuleRecord: Sendable, Codable {
 }
 
 /// What is known about one tensor that was not decomposed.
-public struct LeftOutRecord: Sendable, Codable {
+public struct LeftOutRecord: Sendable, Codable, Equatable {
   /// The tensor's name in the checkpoint.
   public var tensor: String
   /// Its dimensions.
@@ -95,4 +135,18 @@ public struct LeftOutRecord: Sendable, Codable {
     reason = leftOut.reason
     self.difference = difference
   }
+}
+
+extension [ModuleRecord] {
+  /// ‖Δ‖² over all modules.
+  public var energy: Double { reduce(0) { $0 + $1.energy } }
+  /// Share of that energy in the factors as written.
+  public var energyKept: Double {
+    let left = reduce(0) { $0 + $1.writtenResidual * $1.writtenResidual }
+    return energy > 0 ? 1 - left / energy : 1
+  }
+  /// Modules with factors.
+  public var adaptedCount: Int { filter { $0.rank > 0 }.count }
+  /// The module that keeps the least of its energy.
+  public var worst: ModuleRecord? { filter { $0.rank > 0 }.min { $0.energyKept < $1.energyKept } }
 }

@@ -40,15 +40,7 @@ public struct SelectionCertificate: Sendable, Equatable {
 
   /// All its numbers, eight bytes each: text would take longer than finding them did.
   public var encoded: [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(8 * (1 + projections.count + products.count))
-    for number in [residualEnergy] + projections + products {
-      let pattern = number.bitPattern
-      for shift in stride(from: UInt64(0), to: 64, by: 8) {
-        bytes.append(UInt8(truncatingIfNeeded: pattern >> shift))
-      }
-    }
-    return bytes
+    storedBytes(of: [residualEnergy] + projections + products)
   }
 
   /// The certificate of so many triplets that these bytes were made of.
@@ -58,11 +50,7 @@ public struct SelectionCertificate: Sendable, Equatable {
   ///   - count: How many triplets there are.
   public init(decoding bytes: ArraySlice<UInt8>, count: Int) {
     precondition(bytes.count == 8 * (1 + count + count * (count + 1) / 2), "a certificate of another length")
-    let numbers = stride(from: bytes.startIndex, to: bytes.endIndex, by: 8).map { start in
-      var pattern: UInt64 = 0
-      for offset in 0..<8 { pattern |= UInt64(bytes[start + offset]) << UInt64(8 * offset) }
-      return Double(bitPattern: pattern)
-    }
+    let numbers = numbers(ofStored: bytes)
     residualEnergy = numbers[0]
     projections = Array(numbers[1..<1 + count])
     products = Array(numbers[(1 + count)...])

@@ -31,6 +31,35 @@ double ckernels_sum_of_squares(const float *source, size_t count) {
   return sums[0];
 }
 
+// The same sum over powers of two, which the bits of a float before its fraction are.
+MULTIVERSION
+static void add_binades(double sums[lanes], const float *source, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, source + i, sizeof bits);
+    bits &= 0x7F800000u;
+    float binade;
+    memcpy(&binade, &bits, sizeof binade);
+    const double wide = binade;
+    sums[i % lanes] += wide * wide;
+  }
+}
+
+double ckernels_sum_of_binades(const void *source, ckernels_element type, size_t count) {
+  enum { chunk_length = 1024 };
+  double sums[lanes] = {0};
+  float widened[chunk_length];
+  const size_t size = ckernels_element_size(type);
+  for (size_t first = 0; first < count; first += chunk_length) {
+    const size_t length = count - first < chunk_length ? count - first : chunk_length;
+    ckernels_widen((const char *)source + first * size, type, widened, length);
+    add_binades(sums, widened, length);
+  }
+  double sum = 0;
+  for (int lane = 0; lane < lanes; lane++) sum += sums[lane];
+  return sum;
+}
+
 ptrdiff_t ckernels_first_nonfinite(const float *source, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (!isfinite(source[i])) return (ptrdiff_t)i;

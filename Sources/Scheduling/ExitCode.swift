@@ -33,15 +33,18 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as ProfileError: error.isUsage ? .usage : .badInput
+      case let error as OverlapError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as InitialisationError: error.isUsage ? .usage : .badInput
       case let error as OutputError: error.exitCode
       case let error as any ExitCoded: error.exitCode
+      case let error as FolderAdapterError: error.isUsage ? .usage : .badInput
       case is RequestError,
         is PlanError,
         is JointRequestError,
         is JointPlanError,
         is ComponentError,
+        is SpectrumEditError,
         is InitialisationRequestError,
         is ScanRequestError,
         is ScanPlanError:
@@ -52,10 +55,10 @@ public enum ExitCode: Int32, Sendable, Codable {
         is JointJobError,
         is JointFolderError,
         is JointAdapterError,
+        is DecompositionFolderError,
         is PEFTAdapterError,
         is MergeError,
         is LayerRatiosError,
-        is OverlapError,
         is DistributedSVDError:
         .badInput
       default: .internalFault

@@ -8,6 +8,10 @@ public struct Delta: ~Copyable, Sendable {
   public var matrix: Matrix<Float>
   /// ‖Δ‖_F² of each unit of the longer side in the share, summed in double precision.
   public let unitEnergies: [Double]
+  /// Σ 4^⌊log₂|w|⌋ over the fine-tuned model's values w in each unit; empty unless it was asked for.
+  ///
+  /// Rounding to a fraction of p bits adds errors of 2^⌊log₂|w|⌋⁻ᵖ/√12 at random: 4⁻ᵖ/12 of this sum to ‖Δ‖_F².
+  public let unitBinades: [Double]
 
   /// The matrix alone.
   public consuming func takeMatrix() -> Matrix<Float> { matrix }
@@ -62,6 +66,7 @@ func notFinite(
   let values = UnsafeMutablePointer<Float>.allocate(capacity: count)
   defer { values.deallocate() }
   for (location, bytes) in [(pair.tuned, tuned), (pair.base, base)] {
+    guard let location else { continue }
     ckernels_widen(bytes, location.elementType.kernel, values, count)
     let index = ckernels_first_nonfinite(values, count)
     if index >= 0 {
@@ -71,7 +76,7 @@ func notFinite(
         value: values[index].isNaN ? "nan" : "\(values[index])")
     }
   }
-  ckernels_difference(base, pair.base.elementType.kernel, tuned, pair.tuned.elementType.kernel, values, count)
+  ckernels_difference(base, pair.baseType.kernel, tuned, pair.tuned.elementType.kernel, values, count)
   let index = max(0, ckernels_first_nonfinite(values, count))
   return .notFinite(
     file: pair.tuned.filePath, tensor: pair.name, index: multiIndex(start + index, shape: pair.shape),

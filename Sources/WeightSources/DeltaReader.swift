@@ -31,15 +31,19 @@ public final class DeltaReader {
   /// - Parameters:
   ///   - pair: Two tensors of one or two dimensions.
   ///   - share: Which part of the longer side to read; nil for all.
+  ///   - measuresBinades: Whether to sum `Delta.unitBinades` too.
   /// - Returns: The part, and the energy of each of its units, which are the same whoever reads them.
   /// - Throws: `SourceError.notFinite` with the file, tensor and index of the first NaN or infinity;
   ///   `CheckpointError` if a file cannot be read to the tensor's end.
-  public func readDelta(_ pair: TensorPair, share: LongSideShare? = nil) throws -> Delta {
+  public func readDelta(
+    _ pair: TensorPair, share: LongSideShare? = nil, measuresBinades: Bool = false
+  ) throws -> Delta {
     precondition((1...2).contains(pair.shape.count), "a delta is a matrix or a vector")
     let shape = (rows: pair.shape.count == 2 ? pair.shape[0] : 1, columns: pair.shape.last ?? 0)
     let share = share ?? LongSideShare(rows: shape.rows, columns: shape.columns)
     var matrix = Matrix<Float>(recycledRows: share.localRowCount, columns: share.localColumnCount)
     var unitEnergies = [Double](repeating: 0, count: share.localUnits.count)
+    var unitBinades = measuresBinades ? unitEnergies : []
     try matrix.withMutableElements { elements in
       guard var target = elements.baseAddress else { return }
       try forEachBlock(of: pair, share: share) { block, base, tuned in
@@ -50,10 +54,11 @@ public final class DeltaReader {
           throw firstNotFinite(
             pair, in: block, target, columnCount: shape.columns, base: base, tuned: tuned)
         }
+        if measuresBinades { addBinades(of: tuned, pair, block, share: share, to: &unitBinades) }
         target += count
       }
     }
-    return Delta(matrix: matrix, unitEnergies: unitEnergies)
+    return Delta(matrix: matrix, unitEnergies: unitEnergies, unitBinades: unitBinades)
   }
 
   /// How large the difference of a pair of any shape is, without keeping it.
@@ -61,7 +66,7 @@ public final class DeltaReader {
     var measure = DifferenceMeasure(energy: 0, baseEnergy: 0, largest: 0)
     try forEachRun(of: pair) { range, base, tuned in
       let found = ckernels_compare(
-        base, pair.base.elementType.kernel, tuned, pair.tuned.elementType.kernel, range.count)
+        base, pair.baseType.kernel, tuned, pair.tuned.elementType.kernel, range.count)
       guard found.energy.isFinite else {
         throw notFinite(pair, at: range.lowerBound, count: range.count, base: base, tuned: tuned)
       }
@@ -108,12 +113,13 @@ public final class DeltaReader {
       : share.localUnits.enumerated().map { ($0, share.units.range(of: $1..<$1 + 1)) }
     try withBuffers(byteCount: rowsPerBlock * rowBytes) { base, tuned in
       guard let baseStart = base.baseAddress, let tunedStart = tuned.baseAddress else { return }
+      if pair.base == nil { base.initializeMemory(as: UInt8.self, repeating: 0) }
       for (unit, rows) in stripes {
         for start in stride(from: rows.lowerBound, to: rows.upperBound, by: rowsPerBlock) {
           let end = min(start + rowsPerBlock, rows.upperBound)
           let block = Block(rows: start..<end, columns: columns, unit: unit)
           let columnCount = pair.shape.last ?? 0
-          try read(pair.base, block, columnCount: columnCount, into: base)
+          if let old = pair.base { try read(old, block, columnCount: columnCount, into: base) }
           try read(pair.tuned, block, columnCount: columnCount, into: tuned)
           try body(block, baseStart, tunedStart)
         }
@@ -149,6 +155,25 @@ public final class DeltaReader {
     return energies.allSatisfy(\.isFinite)
   }
 
+  /// Adds the squared binades of a block's fine-tuned values in each local unit, as `subtract` does their energy.
+  private func addBinades(
+    of tuned: UnsafeRawPointer, _ pair: TensorPair, _ block: Block, share: LongSideShare,
+    to sums: inout [Double]
+  ) {
+    let (type, width) = (pair.tuned.elementType.kernel, pair.tuned.elementType.bitWidth / 8)
+    if let unit = block.unit {
+      sums[unit] += ckernels_sum_of_binades(tuned, type, block.rows.count * block.columns.count)
+      return
+    }
+    let ranges = share.localUnits.map { share.units.range(of: $0..<$0 + 1) }
+    for row in 0..<block.rows.count {
+      for (index, range) in ranges.enumerated() {
+        let first = row * block.columns.count + range.lowerBound - block.columns.lowerBound
+        sums[index] += ckernels_sum_of_binades(tuned + first * width, type, range.count)
+      }
+    }
+  }
+
   /// Elements that stay in the second-level cache from one pass over them to the next.
   private func forEachStretch(of count: Int, _ body: (Range<Int>) -> Void) {
     let length = 1 << 15
@@ -165,12 +190,12 @@ public final class DeltaReader {
     let offset = index * length
     return notFinite(
       pair, at: (block.rows.lowerBound + index) * columnCount + block.columns.lowerBound, count: length,
-      base: base + offset * pair.base.elementType.bitWidth / 8,
+      base: base + offset * pair.baseType.bitWidth / 8,
       tuned: tuned + offset * pair.tuned.elementType.bitWidth / 8)
   }
 
   private static func widestElement(_ pair: TensorPair) -> Int {
-    max(pair.base.elementType.bitWidth, pair.tuned.elementType.bitWidth) / 8
+    max(pair.baseType.bitWidth, pair.tuned.elementType.bitWidth) / 8
   }
 
   private func withBuffers(
@@ -191,9 +216,10 @@ public final class DeltaReader {
     let blockLength = Self.blockBytes / max(1, Self.widestElement(pair))
     try withBuffers(byteCount: Self.blockBytes) { base, tuned in
       guard let baseStart = base.baseAddress, let tunedStart = tuned.baseAddress else { return }
+      if pair.base == nil { base.initializeMemory(as: UInt8.self, repeating: 0) }
       for start in stride(from: 0, to: pair.elementCount, by: blockLength) {
         let range = start..<min(start + blockLength, pair.elementCount)
-        try read(pair.base, range, into: base, at: 0)
+        if let old = pair.base { try read(old, range, into: base, at: 0) }
         try read(pair.tuned, range, into: tuned, at: 0)
         try body(range, baseStart, tunedStart)
       }
@@ -247,7 +273,7 @@ public final class DeltaReader {
     _ base: UnsafeRawPointer, from tuned: UnsafeRawPointer, _ pair: TensorPair, _ elements: Range<Int>,
     into target: UnsafeMutablePointer<Float>
   ) {
-    let (baseType, tunedType) = (pair.base.elementType, pair.tuned.elementType)
+    let (baseType, tunedType) = (pair.baseType, pair.tuned.elementType)
     ckernels_difference(
       base + elements.lowerBound * baseType.bitWidth / 8, baseType.kernel,
       tuned + elements.lowerBound * tunedType.bitWidth / 8, tunedType.kernel, target, elements.count)

@@ -30,6 +30,25 @@ struct ModuleFilter {
   }
 }
 
+extension ModuleSelection {
+  /// The items that targets and patterns leave, whatever their roles.
+  ///
+  /// - Parameters:
+  ///   - items: To choose from.
+  ///   - options: Of which `takesEmbeddings` and `takesHead` do not count.
+  ///   - path: An item's module path.
+  /// - Returns: The chosen ones, in their order.
+  /// - Throws: `SourceError` for a pattern that matches nothing, and if nothing is left.
+  package static func filtered<Item>(_ items: [Item], by options: Options, path: (Item) -> String) throws
+    -> [Item]
+  {
+    let filter = try ModuleFilter(options, candidates: items.map(path))
+    let left = items.filter { filter.reasonToLeaveOut(path($0), role: .linear) == nil }
+    guard !left.isEmpty else { throw SourceError.nothingSelected(candidateCount: items.count) }
+    return left
+  }
+}
+
 /// Whether a target names this module, as PEFT's `target_modules` would: its path or the end of it.
 private func matches(_ target: String, _ module: String) -> Bool {
   module == target || module.hasSuffix("." + target)

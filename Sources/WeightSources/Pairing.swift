@@ -58,6 +58,21 @@ public struct Pairing: Sendable {
   }
 }
 
+extension Pairing {
+  /// A single checkpoint, of which every tensor stands for itself.
+  ///
+  /// - Throws: `SourceError` for quantised weights.
+  public init(weightsOf checkpoint: Checkpoint) throws {
+    try refuseQuantized(checkpoint)
+    pairs = checkpoint.sortedNames.compactMap { checkpoint.tensors[$0] }.map {
+      TensorPair(base: nil, tuned: $0)
+    }
+    onlyInBase = []
+    onlyInTuned = []
+    reshaped = []
+  }
+}
+
 /// Endings of the tensors that quantised checkpoints keep beside their integer or fp8 weights.
 ///
 /// DeepSeek and compressed-tensors fp8, GPTQ, AWQ, bitsandbytes, HQQ, MXFP4. A difference of the stored

@@ -1,15 +1,15 @@
 public import Checkpoints
 
-/// One tensor that both checkpoints hold with the same shape.
+/// One tensor that both checkpoints hold with the same shape, or one checkpoint's own.
 public struct TensorPair: Sendable, Codable, Hashable {
-  /// Where the base model's values are.
-  public let base: TensorLocation
+  /// Where the base model's values are; nil for a model's own weights, from which nothing is taken away.
+  public let base: TensorLocation?
   /// Where the fine-tuned model's values are.
   public let tuned: TensorLocation
 
-  /// Pairs two tensors of equal shape.
-  public init(base: TensorLocation, tuned: TensorLocation) {
-    precondition(base.shape == tuned.shape, "a pair has one shape")
+  /// Pairs two tensors of equal shape; without a base the other's own values stand where a difference would.
+  public init(base: TensorLocation?, tuned: TensorLocation) {
+    precondition(base == nil || base?.shape == tuned.shape, "a pair has one shape")
     self.base = base
     self.tuned = tuned
   }
@@ -21,7 +21,9 @@ public struct TensorPair: Sendable, Codable, Hashable {
   /// The number of elements of one side.
   public var elementCount: Int { tuned.elementCount }
   /// Bytes of both sides on disk.
-  public var byteCount: Int { base.byteCount + tuned.byteCount }
+  public var byteCount: Int { (base?.byteCount ?? 0) + tuned.byteCount }
   /// Whether both sides hold numbers that can be subtracted.
-  public var isNumeric: Bool { base.elementType.isReadableAsFloat && tuned.elementType.isReadableAsFloat }
+  public var isNumeric: Bool { baseType.isReadableAsFloat && tuned.elementType.isReadableAsFloat }
+  /// The type of the base model's values; zeros of the other side's type stand for a base that is not there.
+  public var baseType: ElementType { base?.elementType ?? tuned.elementType }
 }

@@ -113,6 +113,7 @@ struct Unbraid: ParsableCommand {
         subcommands: [
           PlanCommand.self,
           ExtractCommand.self,
+          DecomposeCommand.self,
           JointCommand.self,
           SweepCommand.self,
           ScanCommand.self,
@@ -124,6 +125,7 @@ struct Unbraid: ParsableCommand {
           AdapterCommand.self,
           ExportCommand.self,
           MergeCommand.self,
+          ResizeCommand.self,
           GraftCommand.self,
           InitCommand.self,
           ConvertCommand.self,

@@ -1,4 +1,5 @@
 import Foundation
+import Scheduling
 
 /// Progress on standard error: one line rewritten on a terminal, a line now and then in a log.
 final class ProgressPrinter {
@@ -10,6 +11,11 @@ final class ProgressPrinter {
   private static let terminalInterval = 0.1
   /// mpirun's output is no terminal: short jobs stay silent, long ones say that they live.
   private static let logInterval = 5.0
+
+  /// Shows how far a job over modules is.
+  func show(_ state: ProgressState) {
+    show(state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
+  }
 
   /// Shows how far the work is; `share` of it, from 0 to 1, is done.
   func show(_ finishedCount: Int, of count: Int, share: Double, bytesDone: Int) {

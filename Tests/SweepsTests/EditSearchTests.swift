@@ -1,3 +1,4 @@
+import Adapters
 import Sweeps
 import Testing
 

@@ -36,8 +36,9 @@ import WeightSources
     try ModelFixture([Self.values(shape, seed: 2)]).write(to: folder.file("tuned"))
     let base = try Checkpoint.open(folder.file("base"))
     let tuned = try Checkpoint.open(folder.file("tuned"))
+    let old: TensorLocation = try #require(base.tensors["weight"])
     let pair = TensorPair(
-      base: try #require(base.tensors["weight"]), tuned: try #require(tuned.tensors["weight"]))
+      base: old, tuned: try #require(tuned.tensors["weight"]))
     let whole = try DeltaReader().readDelta(pair)
     #expect(whole.unitEnergies.count == 4)
     for memberCount in [2, 4] {

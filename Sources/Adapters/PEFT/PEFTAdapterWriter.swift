@@ -23,6 +23,12 @@ public struct PEFTAdapterWriter: ~Copyable {
     public var fanInFanOut: Bool
     /// How PEFT finds the adapted modules.
     public var targets: Targets
+    /// What `modules_to_save` says; nil for the paths of the modules that are stored whole.
+    public var modulesToSave: [String]?
+    /// Which biases are stored whole: none, all or lora_only.
+    public var bias = "none"
+    /// Whether what is trained of the input embedding is also the head's, where they are tied.
+    public var ensuresWeightTying = false
 
     /// How PEFT finds the adapted modules.
     public enum Targets: Sendable {
@@ -75,12 +81,28 @@ public struct PEFTAdapterWriter: ~Copyable {
     try file.write(
       a: try layout.factorType.encode(a, of: module.path),
       b: try layout.factorType.encode(b, of: module.path), rank: a.rowCount, module: index)
+    try finishModule(index, rank: a.rowCount, alpha: alpha, bias: bias)
+  }
+
+  /// Writes factors that are rounded already; otherwise as above.
+  public mutating func write(
+    _ factors: LoRAFactors, alpha: Double? = nil, bias: consuming Matrix<Float>? = nil, module index: Int
+  ) throws {
+    try file.write(factors, module: index)
+    try finishModule(index, rank: factors.rank, alpha: alpha, bias: bias)
+  }
+
+  private mutating func finishModule(
+    _ index: Int, rank: Int, alpha: Double?, bias: consuming Matrix<Float>?
+  ) throws {
+    let module = layout.modules[index]
     if layout.writesBias {
+      // PEFT gives every adapted layer a bias once one has it: no change is a bias of zeros.
       let change = bias ?? Matrix(repeating: 0, rows: 1, columns: module.outputCount)
       try file.writeBias(try layout.factorType.encode(change, of: module.path), module: index)
     }
-    ranks[module.path] = a.rowCount
-    alphas[module.path] = alpha ?? Double(a.rowCount)
+    ranks[module.path] = rank
+    alphas[module.path] = alpha ?? Double(rank)
   }
 
   /// Leaves a module of the layout out.
@@ -110,10 +132,12 @@ public struct PEFTAdapterWriter: ~Copyable {
       case .given(let targets): targets
       case .paths: TargetModules(targets: ranks.keys.sorted(), exclusions: [])
       }
-    try file.finish()
-    return PEFTConfiguration(
+    let configuration = PEFTConfiguration(
       baseModel: description.baseModel, taskType: description.taskType, ranks: ranks, alphas: alphas,
-      targets: targets, modulesToSave: savedModules.sorted(), hasLoRABias: layout.writesBias,
-      fanInFanOut: description.fanInFanOut)
+      targets: targets, modulesToSave: description.modulesToSave ?? savedModules.sorted(),
+      hasLoRABias: layout.writesBias, bias: description.bias, fanInFanOut: description.fanInFanOut,
+      ensuresWeightTying: description.ensuresWeightTying)
+    try file.finish()
+    return configuration
   }
 }

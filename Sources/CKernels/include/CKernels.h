@@ -66,6 +66,10 @@ int ckernels_has_avx512(void);
 // Sum of squares in double over 16 fixed lanes: the same value for the same elements on any machine.
 double ckernels_sum_of_squares(const float *source, size_t count);
 
+// Sum of the squares of the largest powers of two that are no larger than the elements' magnitudes: what rounding to a
+// few bits adds to the sum of squares is a multiple of it. Zeros and floats below 2^-126 add nothing.
+double ckernels_sum_of_binades(const void *source, ckernels_element type, size_t count);
+
 // Index of the first NaN or infinity, or -1.
 ptrdiff_t ckernels_first_nonfinite(const float *source, size_t count);
 

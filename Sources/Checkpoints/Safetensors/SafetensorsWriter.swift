@@ -22,6 +22,8 @@ public struct SafetensorsWriter: ~Copyable {
       self.largestShape = largestShape
     }
 
+    var largestByteCount: Int { byteCount(largestShape) }
+
     fileprivate func byteCount(_ shape: [Int]) -> Int { shape.reduce(1, *) * elementType.bitWidth / 8 }
   }
 

@@ -8,9 +8,10 @@ internal import WeightSources
 package struct AdapterEmission: ~Copyable {
   private let plan: ExtractionPlan
   private let folder: String
-  private var file: PEFTAdapterFile
+  private var writer: PEFTAdapterWriter
   private var records: [Int: ModuleRecord] = [:]
   private var measures: [Int: DifferenceMeasure] = [:]
+  private let reader = DeltaReader()
 
   /// Begins the files of a folder that exists and holds nothing.
   ///
@@ -18,7 +19,11 @@ package struct AdapterEmission: ~Copyable {
   package init(_ plan: ExtractionPlan, folder: String) throws {
     self.plan = plan
     self.folder = folder
-    file = try PEFTAdapterFile(path: folder + "/adapter_model.safetensors", layout: plan.layout)
+    writer = try PEFTAdapterWriter(
+      folder: folder, layout: plan.layout,
+      description: .init(
+        baseModel: plan.request.baseName, taskType: plan.taskType, fanInFanOut: plan.usesConv1D,
+        targets: .among(plan.allModulePaths)))
   }
 
   /// Files one unit's result.
@@ -26,9 +31,10 @@ package struct AdapterEmission: ~Copyable {
     switch (unit, result) {
     case (.decompose(let index), .decomposed(let record, let factors)):
       if let factors {
-        try file.write(factors, module: index)
+        let bias = plan.layout.writesBias ? plan.biases[index] : nil
+        try writer.write(factors, bias: try bias.map { try reader.readDelta($0).takeMatrix() }, module: index)
       } else {
-        try file.omit(module: index)
+        try writer.omit(module: index)
       }
       records[index] = record
     case (.measure(let index), .measured(let measure)): measures[index] = measure
@@ -42,19 +48,17 @@ package struct AdapterEmission: ~Copyable {
   /// - Throws: `ExtractionError.identical` if no module changed, or what the device has against it.
   package consuming func finish() throws -> Records {
     let modules = plan.modules.indices.compactMap { records[$0] }
-    guard modules.contains(where: { $0.rank > 0 }) else {
-      throw ExtractionError.identical(
-        base: plan.request.basePath, tuned: plan.request.tunedPath, moduleCount: modules.count,
-        changedCount: measures.values.filter { !$0.isZero }.count)
-    }
     let leftOut = plan.leftOut.indices.map { LeftOutRecord(plan.leftOut[$0], difference: measures[$0]) }
-    let reader = DeltaReader()
-    if plan.layout.writesBias { try writeBiases(reader) }
-    let saved = try writeSavable(reader, changed: changedModules(leftOut))
-    try writeDurably(configuration(saved: saved).encoded(), to: folder + "/adapter_config.json")
-    let card = plan.card(modules: modules, leftOut: leftOut, stored: saved.tensors)
-    try writeDurably(Data(card.markdown.utf8), to: folder + "/README.md")
-    try file.finish()
+    guard modules.contains(where: { $0.rank > 0 }) else { throw plan.nothingChanged(modules, leftOut) }
+    let changed = changedModules(leftOut)
+    var stored: [String] = []
+    for (index, tensor) in plan.layout.savable.enumerated() {
+      let isChanged = changed.contains(modulePath(ofTensor: tensor.location.name))
+      try writer.writeSavable(at: index, with: isChanged ? reader : nil)
+      if isChanged { stored.append(tensor.location.name) }
+    }
+    let card = plan.card(modules: modules, leftOut: leftOut, stored: stored)
+    try writeAdapterTexts(try writer.finish(), card, to: folder)
     return Records(modules: modules, leftOut: leftOut)
   }
 
@@ -63,52 +67,17 @@ package struct AdapterEmission: ~Copyable {
     package let modules: [ModuleRecord]
     package let leftOut: [LeftOutRecord]
   }
+}
 
-  /// Checkpoint paths of modules of which some tensor changed.
-  private func changedModules(_ leftOut: [LeftOutRecord]) -> Set<String> {
-    Set(leftOut.filter { $0.difference.map { !$0.isZero } ?? false }.map { modulePath(ofTensor: $0.tensor) })
-  }
+/// Writes an adapter's configuration and card.
+func writeAdapterTexts(_ configuration: PEFTConfiguration, _ card: ModelCard, to folder: String) throws {
+  try writeDurably(configuration.encoded(), to: folder + "/adapter_config.json")
+  try writeDurably(Data(card.markdown.utf8), to: folder + "/README.md")
+}
 
-  private mutating func writeBiases(_ reader: DeltaReader) throws {
-    let type = plan.layout.factorType.elementType
-    for (index, record) in records.sorted(by: { $0.key < $1.key }) where record.rank > 0 {
-      // PEFT gives every adapted layer a bias once one has it: no change is a bias of zeros.
-      var change = Matrix<Float>(repeating: 0, rows: 1, columns: plan.layout.modules[index].outputCount)
-      if let pair = plan.biases[index] { change = try reader.readDelta(pair).takeMatrix() }
-      try file.writeBias(type.encode(change), module: index)
-    }
-  }
-
-  private mutating func writeSavable(_ reader: DeltaReader, changed: Set<String>) throws -> Saved {
-    var saved = Saved()
-    for (index, tensor) in plan.layout.savable.enumerated() {
-      let isChanged = changed.contains(modulePath(ofTensor: tensor.location.name))
-      try file.writeSavable(isChanged ? reader.readBytes(tensor.location) : nil, at: index)
-      if isChanged {
-        saved.modules.insert(tensor.modulePath)
-        saved.tensors.append(tensor.location.name)
-      }
-    }
-    return saved
-  }
-
-  private struct Saved {
-    var modules: Set<String> = []
-    var tensors: [String] = []
-  }
-
-  private func configuration(saved: Saved) -> PEFTConfiguration {
-    let ranks = plan.layout.modules.indices.compactMap { index -> (String, Int)? in
-      guard let rank = records[index]?.rank, rank > 0 else { return nil }
-      return (plan.layout.modules[index].path, rank)
-    }
-    return PEFTConfiguration(
-      baseModel: plan.request.baseName, taskType: plan.taskType,
-      ranks: Dictionary(uniqueKeysWithValues: ranks),
-      targets: TargetModules(adapted: ranks.map(\.0), all: plan.allModulePaths),
-      modulesToSave: saved.modules.sorted(), hasLoRABias: plan.layout.writesBias, fanInFanOut: plan.usesConv1D
-    )
-  }
+/// Checkpoint paths of modules of which some tensor changed that is not decomposed.
+func changedModules(_ leftOut: [LeftOutRecord]) -> Set<String> {
+  Set(leftOut.filter { $0.difference.map { !$0.isZero } ?? false }.map { modulePath(ofTensor: $0.tensor) })
 }
 
 /// Why an extraction has nothing to write.

@@ -65,33 +65,53 @@ struct CollectiveWork {
     if world.rank < holderCount {
       let share = LongSideShare(
         rows: shape[0], columns: shape[1], group: Place(memberCount: holderCount, memberIndex: world.rank))
-      slab = Slab(try reader.readDelta(plan.modules[index].pair, share: share), range: share.localRange)
+      let delta = try reader.readDelta(
+        plan.modules[index].pair, share: share, measuresBinades: plan.product == .triplets)
+      slab = Slab(delta, range: share.localRange)
     } else {
       slab = Slab(emptyFor: units)
     }
     let readSeconds = secondsNow() - readStart
     let start = secondsNow()
     let rank = plan.layout.modules[index].largestRank
-    let energy = try world.allReduce([slab.energy], .sum)[0]
-    let svd = try svd(of: slab, units, rank: rank, energy: energy, index, world)
-    var factors: LoRAFactors?
-    if svd.rank > 0 {
-      let module = plan.layout.modules[index]
-      factors = try LoRAFactors(
-        svd, layout: module.layout, factorType: plan.layout.factorType, module: plan.modules[index].name
-      ) { left, right in
-        try world.allReduce(
-          slab.residual(
-            minus: left, times: right, isWide: units.isWide, projects: plan.certifiesSelections), .sum)
-      }
-    }
+    let sums = try world.allReduce([slab.energy, slab.binades], .sum)
+    let svd = try svd(of: slab, units, rank: rank, energy: sums[0], index, world)
+    let written = try written(of: svd, slab, units, binadeEnergy: sums[1], index, world)
     times.reading += readSeconds
     times.computing += secondsNow() - start
     let record = ModuleRecord(
       module: plan.modules[index], requestedRank: rank, report: svd.report, singularValues: svd.s,
-      writtenResidual: (factors?.residualEnergy ?? energy).squareRoot(), seconds: secondsNow() - start,
+      writtenResidual: (written.residualEnergy ?? sums[0]).squareRoot(), seconds: secondsNow() - start,
       readSeconds: readSeconds, mpiRank: 0, rankCount: world.size, method: plan.costs[index].method)
-    return .decomposed(record, factors)
+    return written.result(record)
+  }
+
+  /// What is handed over of a decomposition, with its residual summed over all ranks.
+  private func written(
+    of svd: borrowing TruncatedSVD, _ slab: Slab, _ units: LongSideUnits, binadeEnergy: Double, _ index: Int,
+    _ world: borrowing Communicator
+  ) throws -> Written {
+    let module = plan.layout.modules[index]
+    switch plan.product {
+    case .factors, .certifiedFactors:
+      guard svd.rank > 0 else { return .factors(nil) }
+      return .factors(
+        try LoRAFactors(
+          svd, layout: module.layout, factorType: plan.layout.factorType, module: plan.modules[index].name
+        ) { left, right in
+          try world.allReduce(
+            slab.residual(
+              minus: left, times: right, isWide: units.isWide, projects: plan.product == .certifiedFactors),
+            .sum)
+        })
+    case .triplets:
+      guard svd.rank > 0 else { return .triplets(nil) }
+      return .triplets(
+        try ModuleTriplets(svd, layout: module.layout, binadeEnergy: binadeEnergy) { left, right in
+          try world.allReduce(
+            slab.residual(minus: left, times: right, isWide: units.isWide, projects: false), .sum)[0]
+        })
+    }
   }
 
   private func svd(
@@ -146,9 +166,11 @@ private final class Slab {
   let matrix: Matrix<Float>
   let range: Range<Int>
   let energy: Double
+  let binades: Double
 
   init(_ delta: consuming Delta, range: Range<Int>) {
     energy = delta.unitEnergies.reduce(0, +)
+    binades = delta.unitBinades.reduce(0, +)
     matrix = delta.takeMatrix()
     self.range = range
   }
@@ -158,6 +180,7 @@ private final class Slab {
       uninitializedRows: units.isWide ? units.shortLength : 0, columns: units.isWide ? 0 : units.shortLength)
     range = units.longLength..<units.longLength
     energy = 0
+    binades = 0
   }
 
   /// ‖Δ − L·R‖_F² of this part, for whole factors; with `projects`, also its part of what is left of each triplet.

@@ -46,6 +46,21 @@ public struct Extraction {
     notify: @escaping @Sendable (String) -> Void,
     onProgress: (ProgressState) -> Void
   ) throws -> ExtractionReport? {
+    try run(on: world, into: folder, notify: notify, onProgress: onProgress) { journal, folder in
+      var emission = try AdapterEmission(plan, folder: folder.contentsPath)
+      for (number, unit) in plan.units.enumerated() {
+        try emission.write(unit, try journal.result(number))
+      }
+      return try emission.finish()
+    }
+  }
+
+  /// Collective: the same with other files made of the journal, on rank 0 and one unit in memory at a time.
+  func run(
+    on world: borrowing Communicator, into folder: OutputFolder?,
+    notify: @escaping @Sendable (String) -> Void, onProgress: (ProgressState) -> Void,
+    emit: (Journal, OutputFolder) throws -> AdapterEmission.Records
+  ) throws -> ExtractionReport? {
     let start = secondsNow()
     guard world.rank == 0, let folder else {
       _ = try fill(nil, on: world, notify: notify, onProgress: onProgress)
@@ -59,7 +74,8 @@ public struct Extraction {
         try folder.checkLock()
         onProgress(progress)
       }
-      let records = try emit(journal, into: folder)
+      try folder.clearContents()
+      let records = try emit(journal, folder)
       let report = ExtractionReport(
         plan, version: versionText, records: records, carriedOver: journal.carriedOver, ranks: ranks,
         seconds: secondsNow() - start)
@@ -108,19 +124,6 @@ public struct Extraction {
     return Set(try JSONDecoder().decode([Int].self, from: Data(try world.broadcast(bytes, root: 0))))
   }
 
-  /// Makes the adapter from the journal, one unit in memory at a time.
-  private func emit(_ journal: Journal, into folder: OutputFolder) throws -> AdapterEmission.Records {
-    try folder.clearContents()
-    var emission = try AdapterEmission(plan, folder: folder.contentsPath)
-    for (number, unit) in plan.units.enumerated() {
-      guard let bytes = try journal.read(number) else {
-        preconditionFailure("every unit is finished when the adapter is made")
-      }
-      try emission.write(unit, try ExtractionResult(decoding: bytes))
-    }
-    return try emission.finish()
-  }
-
   /// Collective: does the units that are left, by ranks and teams or by all ranks together as the method has it.
   private func runUnits(
     on world: borrowing Communicator, finished: Set<Int>, canCollect: () -> Bool = { true },
@@ -138,6 +141,16 @@ public struct Extraction {
       headCoordinates: resources.headCoordinates,
       threadCount: resources.threadCount)
     return try job.run(on: world, canCollect: canCollect, collect: collect)
+  }
+}
+
+extension Journal {
+  /// The result of a unit of an extraction that is done.
+  func result(_ unit: Int) throws -> ExtractionResult {
+    guard let bytes = try read(unit) else {
+      preconditionFailure("every unit is finished when files are made of them")
+    }
+    return try ExtractionResult(decoding: bytes)
   }
 }
 

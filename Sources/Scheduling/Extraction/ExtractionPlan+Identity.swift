@@ -9,9 +9,11 @@ extension ExtractionPlan {
   /// - Parameter version: The program's.
   /// - Returns: The identity, which the same command gives again as long as nobody changes the models.
   public func identity(version: String) -> JobIdentity {
-    let paths = [("BASE", request.basePath), ("TUNED", request.tunedPath), ("--base-name", request.baseName)]
+    var paths = request.basePath.map { [("BASE", $0)] } ?? []
+    paths += [("TUNED", request.tunedPath), ("--base-name", request.baseName)]
+    let result = product == .triplets ? [("result", "a decomposition")] : []
     return JobIdentity(
-      options: [("version", version)] + paths + optionRows, inputs: inputs, units: units.map(line),
+      options: [("version", version)] + paths + result + optionRows, inputs: inputs, units: units.map(line),
       circumstances: [("BLAS kernels", BLASLibrary.kernels)])
   }
 
@@ -33,8 +35,9 @@ extension ExtractionPlan {
     }
     rows += [
       ("--tolerance", "\(request.tolerance)"), ("--method", request.method.rawValue),
-      ("--seed", "\(request.seed)"), ("--factor-dtype", layout.factorType.rawValue),
+      ("--seed", "\(request.seed)"),
     ]
+    if product != .triplets { rows.append(("--factor-dtype", layout.factorType.rawValue)) }
     rows += request.selection.optionRows
     let flags = [
       ("--save-norms", request.savesNorms), ("--bias", request.savesBias),

@@ -8,8 +8,14 @@ extension ExtractionPlan {
   /// - Throws: `CheckpointError`, `SourceError` or `AdapterError` for whatever is wrong with the models or does
   ///   not fit the request. Nothing has been written or computed by then.
   public init(_ request: ExtractionRequest) throws {
-    try self.init(
-      request, filters: [request.selection], ranks: [request.rank], certifiesSelections: false)
+    try self.init(request, filters: [request.selection], ranks: [request.rank], product: .factors)
+  }
+
+  /// Reads the headers of one model or two and plans a decomposition whose triplets are kept as they are.
+  ///
+  /// - Throws: As above.
+  public init(decomposing request: ExtractionRequest) throws {
+    try self.init(request, filters: [request.selection], ranks: [request.rank], product: .triplets)
   }
 
   /// The plan of one decomposition that serves many extractions.
@@ -21,18 +27,20 @@ extension ExtractionPlan {
   ///   - request: Whose own filter and rank do not count.
   ///   - filters: Sets of modules.
   ///   - ranks: Rules of ranks.
-  ///   - certifiesSelections: Whether to find out what every selection of a module's triplets would leave.
+  ///   - product: What each module's decomposition is handed over as.
   /// - Throws: As above.
   public init(
     _ request: ExtractionRequest, filters: [ModuleSelection.Options], ranks: [ExtractionRequest.RankRule],
-    certifiesSelections: Bool = true
+    product: Product = .certifiedFactors
   ) throws {
-    let base = try Checkpoint.open(request.basePath)
+    let base = try request.basePath.map(Checkpoint.open)
     let tuned = try Checkpoint.open(request.tunedPath)
     let configuration =
       try ModelConfiguration.read(modelPath: request.tunedPath)
-      ?? ModelConfiguration.read(modelPath: request.basePath)
-    let pairing = try Pairing(base: base, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes)
+      ?? request.basePath.flatMap(ModelConfiguration.read)
+    let pairing =
+      try base.map { try Pairing(base: $0, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes) }
+      ?? Pairing(weightsOf: tuned)
     let selection = try ModuleSelection(
       unionOf: filters.map {
         try ModuleSelection(
@@ -46,7 +54,7 @@ extension ExtractionPlan {
     leftOut = selection.leftOut
     layout = try AdapterLayout(
       modules: selection.modules.map { layoutModule($0, rank: largestRank($0.pair.shape), naming) },
-      savable: request.savesNorms ? savableTensors(pairing, naming) : [],
+      savable: request.savesNorms || product == .triplets ? savableTensors(pairing, naming) : [],
       factorType: request.factorType ?? naturalFactorType(selection.modules),
       writesBias: request.savesBias)
     costs = selection.modules.map { module in
@@ -64,11 +72,11 @@ extension ExtractionPlan {
           role: ModuleRole(tensor: name, shape: tuned.tensors[name]?.shape ?? []))
       } + selection.modules.map { naming.path(of: $0.name, role: $0.role) }
     ).sorted()
-    biases = request.savesBias ? moduleBiases(selection.modules, pairing) : [:]
+    biases = request.savesBias || product == .triplets ? moduleBiases(selection.modules, pairing) : [:]
     notes = planNotes(pairing, selection, request, isHeadTied: configuration?.tiesWordEmbeddings ?? false)
-    inputs = try base.inputFiles() + tuned.inputFiles()
+    inputs = try (base?.inputFiles() ?? []) + tuned.inputFiles()
     units = orderedUnits(selection.modules, costs, leftOut: selection.leftOut)
-    self.certifiesSelections = certifiesSelections
+    self.product = product
   }
 }
 
@@ -83,7 +91,7 @@ private func layoutModule(
 
 private func naturalFactorType(_ modules: [ModuleSelection.SelectedModule]) -> FactorType {
   let types = modules.map {
-    FactorType.natural(forBase: $0.pair.base.elementType, tuned: $0.pair.tuned.elementType)
+    FactorType.natural(forBase: $0.pair.baseType, tuned: $0.pair.tuned.elementType)
   }
   return types.allSatisfy { $0 == .bf16 } ? .bf16 : .f32
 }
@@ -154,7 +162,7 @@ private func orderedUnits(
   let decomposed = costs.indices.sorted {
     (costs[$1].operations, place(modules[$0].pair)) < (costs[$0].operations, place(modules[$1].pair))
   }
-  let measurable = leftOut.indices.filter { leftOut[$0].pair.isNumeric }
+  let measurable = leftOut.indices.filter { leftOut[$0].pair.isNumeric && leftOut[$0].pair.base != nil }
     .sorted {
       (leftOut[$1].pair.byteCount, place(leftOut[$0].pair)) < (
         leftOut[$0].pair.byteCount, place(leftOut[$1].pair)

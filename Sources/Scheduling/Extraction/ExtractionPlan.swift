@@ -33,8 +33,18 @@ public struct ExtractionPlan: Sendable, Codable {
   public let inputs: [InputFile]
   /// The work, in the order in which it is given out: the dearest first.
   public let units: [WorkUnit]
-  /// Whether each module's factors come with what every selection of their triplets would leave.
-  public let certifiesSelections: Bool
+  /// What each module's decomposition is handed over as.
+  public let product: Product
+
+  /// What a module's decomposition is handed over as.
+  public enum Product: String, Sendable, Codable {
+    /// An adapter's factors, rounded.
+    case factors
+    /// The same, with what every selection of their triplets would leave.
+    case certifiedFactors
+    /// U, S and Vh as they are.
+    case triplets
+  }
 
   /// One thing that one rank does.
   public enum WorkUnit: Sendable, Codable, Hashable {

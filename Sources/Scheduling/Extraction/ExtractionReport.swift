@@ -8,6 +8,8 @@ internal import WeightSources
 public struct ExtractionReport: Sendable, Codable {
   /// What was asked for.
   public let request: ExtractionRequest
+  /// What was made of the decompositions.
+  public let product: ExtractionPlan.Product
   /// The program's version.
   public let version: String
   /// OpenBLAS's version, build and kernels on rank 0.
@@ -34,6 +36,7 @@ public struct ExtractionReport: Sendable, Codable {
     ranks: [RankStatistics], seconds: Double
   ) {
     request = plan.request
+    product = plan.product
     self.version = version
     blas = "\(BLASLibrary.configuration) (\(BLASLibrary.coreName))"
     self.seconds = seconds
@@ -62,20 +65,18 @@ public struct ExtractionReport: Sendable, Codable {
     else { return nil }
     let isSame =
       report.version == version && report.inputs == plan.inputs && report.request == plan.request
+      && report.product == plan.product
     return isSame ? report : nil
   }
 
   /// ‖Δ‖² over all modules.
-  public var energy: Double { modules.reduce(0) { $0 + $1.energy } }
+  public var energy: Double { modules.energy }
   /// Share of that energy in the factors as written.
-  public var energyKept: Double {
-    let left = modules.reduce(0) { $0 + $1.writtenResidual * $1.writtenResidual }
-    return energy > 0 ? 1 - left / energy : 1
-  }
+  public var energyKept: Double { modules.energyKept }
   /// Modules with factors.
-  public var adaptedCount: Int { modules.filter { $0.rank > 0 }.count }
+  public var adaptedCount: Int { modules.adaptedCount }
   /// The module that keeps the least of its energy.
-  public var worst: ModuleRecord? { modules.filter { $0.rank > 0 }.min { $0.energyKept < $1.energyKept } }
+  public var worst: ModuleRecord? { modules.worst }
 
   /// The line a person wants to read at the end.
   public var summary: String {

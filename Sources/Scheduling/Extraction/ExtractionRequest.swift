@@ -4,8 +4,8 @@ public import WeightSources
 
 /// What a person asked for, complete and checked as far as that goes without the models.
 public struct ExtractionRequest: Sendable, Codable, Equatable {
-  /// The base model's folder or file.
-  public var basePath: String
+  /// The base model's folder or file; nil if a model's own weights are decomposed, not a difference.
+  public var basePath: String?
   /// The fine-tuned model's folder or file.
   public var tunedPath: String
   /// What the adapter calls its base model.
@@ -49,7 +49,7 @@ public struct ExtractionRequest: Sendable, Codable, Equatable {
   /// A request of given parts.
   /// - Throws: `RequestError` for numbers out of their range.
   public init(
-    basePath: String, tunedPath: String, baseName: String, rank: RankRule, tolerance: Double,
+    basePath: String?, tunedPath: String, baseName: String, rank: RankRule, tolerance: Double,
     method: DecompositionMethod, seed: UInt64, selection: ModuleSelection.Options, factorType: FactorType?,
     acceptsMixedTypes: Bool, savesNorms: Bool, savesBias: Bool
   ) throws {

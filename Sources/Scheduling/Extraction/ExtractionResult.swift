@@ -6,10 +6,12 @@ package import WeightSources
 package enum ExtractionResult {
   /// A module's record and its factors; none if the module did not change.
   case decomposed(ModuleRecord, LoRAFactors?)
+  /// A module's record and its triplets; none if the module did not change.
+  case triplets(ModuleRecord, ModuleTriplets?)
   /// How much a left-out tensor changed.
   case measured(DifferenceMeasure)
 
-  /// What precedes the factors' bytes.
+  /// What precedes the bytes of factors or vectors.
   private struct Header: Codable {
     var record: ModuleRecord?
     var measure: DifferenceMeasure?
@@ -17,6 +19,8 @@ package enum ExtractionResult {
     var byteCountOfA = 0
     var byteCountOfB = 0
     var residualEnergy = 0.0
+    /// For triplets, whose bytes are Vh and U in the places of A and B.
+    var binadeEnergy: Double?
   }
 
   private static func factors(_ header: Header, _ payload: ArraySlice<UInt8>) -> LoRAFactors {
@@ -27,6 +31,15 @@ package enum ExtractionResult {
       rank: header.factorRank, residualEnergy: header.residualEnergy,
       certificate: certificate.isEmpty
         ? nil : SelectionCertificate(decoding: certificate, count: header.factorRank))
+  }
+
+  private static func triplets(
+    _ header: Header, _ record: ModuleRecord, binadeEnergy: Double, _ payload: ArraySlice<UInt8>
+  ) -> ModuleTriplets {
+    ModuleTriplets(
+      u: Array(payload.dropFirst(header.byteCountOfA)), values: record.singularValues,
+      vh: Array(payload.prefix(header.byteCountOfA)), residualEnergy: header.residualEnergy,
+      binadeEnergy: binadeEnergy)
   }
 
   /// What a unit's failure hands in instead: a length of zero and the failure.
@@ -43,28 +56,34 @@ package enum ExtractionResult {
   /// A length, a JSON header of that length, then the bytes of A, of B and of their certificate, if there is one.
   package func encoded() throws -> [UInt8] {
     var header = Header()
-    var factors: LoRAFactors?
+    var payload: [[UInt8]] = []
     switch self {
-    case .decomposed(let record, let written):
+    case .decomposed(let record, let factors):
       header.record = record
-      factors = written
+      if let factors {
+        header.factorRank = factors.rank
+        header.residualEnergy = factors.residualEnergy
+        payload = [factors.a, factors.b, factors.certificate?.encoded ?? []]
+      }
+    case .triplets(let record, let triplets):
+      header.record = record
+      header.binadeEnergy = triplets?.binadeEnergy ?? 0
+      if let triplets {
+        header.factorRank = triplets.rank
+        header.residualEnergy = triplets.residualEnergy
+        payload = [triplets.vh, triplets.u]
+      }
     case .measured(let measure): header.measure = measure
     }
-    if let factors {
-      header.factorRank = factors.rank
-      header.byteCountOfA = factors.a.count
-      header.byteCountOfB = factors.b.count
-      header.residualEnergy = factors.residualEnergy
+    if !payload.isEmpty {
+      header.byteCountOfA = payload[0].count
+      header.byteCountOfB = payload[1].count
     }
     let json = try JSONEncoder().encode(header)
     var bytes = UnitNumber.encode(json.count)
-    bytes.reserveCapacity(8 + json.count + (factors.map { $0.a.count + $0.b.count } ?? 0))
+    bytes.reserveCapacity(8 + json.count + payload.reduce(0) { $0 + $1.count })
     bytes += json
-    if let factors {
-      bytes += factors.a
-      bytes += factors.b
-      bytes += factors.certificate?.encoded ?? []
-    }
+    for part in payload { bytes += part }
     return bytes
   }
 
@@ -77,7 +96,14 @@ package enum ExtractionResult {
       return
     }
     guard let record = header.record else { preconditionFailure("a result has a record or a measure") }
-    self = .decomposed(
-      record, header.factorRank == 0 ? nil : Self.factors(header, bytes[(8 + headerLength)...]))
+    let payload = bytes[(8 + headerLength)...]
+    let isEmpty = header.factorRank == 0
+    self =
+      if let binades = header.binadeEnergy {
+        .triplets(
+          record, isEmpty ? nil : Self.triplets(header, record, binadeEnergy: binades, payload))
+      } else {
+        .decomposed(record, isEmpty ? nil : Self.factors(header, payload))
+      }
   }
 }

@@ -63,7 +63,8 @@ public struct ExtractionWork: UnitWork {
     switch plan.units[unit] {
     case .decompose(let index):
       let delta = try reader.deltas.readDelta(
-        plan.modules[index].pair, share: share(ofModule: index, group))
+        plan.modules[index].pair, share: share(ofModule: index, group),
+        measuresBinades: plan.product == .triplets)
       return Loaded(delta: delta, measure: nil, readSeconds: secondsNow() - start)
     case .measure(let index):
       let measure = try reader.deltas.measure(plan.leftOut[index].pair)
@@ -118,17 +119,57 @@ public struct ExtractionWork: UnitWork {
     let svd = try TruncatedSVD(
       of: &delta.matrix, energy: share.sum(ofUnits: delta.unitEnergies), share: share,
       options: plan.svdOptions(forModule: index))
-    var factors: LoRAFactors?
-    if svd.rank > 0 {
-      factors = try LoRAFactors(
-        svd, of: delta.matrix, layout: plan.layout.modules[index].layout, factorType: plan.layout.factorType,
-        module: plan.modules[index].name, share: share, certifiesSelections: plan.certifiesSelections)
+    let written: Written
+    switch plan.product {
+    case .factors, .certifiedFactors: written = .factors(try factors(of: svd, index, delta, share))
+    case .triplets: written = .triplets(try triplets(of: svd, index, delta, share))
     }
     let record = ModuleRecord(
       module: plan.modules[index], requestedRank: plan.layout.modules[index].largestRank, report: svd.report,
-      singularValues: svd.s, writtenResidual: (factors?.residualEnergy ?? svd.report.energy).squareRoot(),
+      singularValues: svd.s, writtenResidual: (written.residualEnergy ?? svd.report.energy).squareRoot(),
       seconds: secondsNow() - start, readSeconds: readSeconds, mpiRank: mpiRank,
       rankCount: share.group.memberCount)
-    return .decomposed(record, factors)
+    return written.result(record)
+  }
+
+  private func factors(
+    of svd: borrowing TruncatedSVD, _ index: Int, _ delta: borrowing Delta, _ share: LongSideShare
+  ) throws -> LoRAFactors? {
+    guard svd.rank > 0 else { return nil }
+    return try LoRAFactors(
+      svd, of: delta.matrix, layout: plan.layout.modules[index].layout, factorType: plan.layout.factorType,
+      module: plan.modules[index].name, share: share,
+      certifiesSelections: plan.product == .certifiedFactors)
+  }
+
+  private func triplets(
+    of svd: borrowing TruncatedSVD, _ index: Int, _ delta: borrowing Delta, _ share: LongSideShare
+  ) throws -> ModuleTriplets? {
+    guard svd.rank > 0 else { return nil }
+    let part = delta.matrix.view
+    return try ModuleTriplets(
+      svd, layout: plan.layout.modules[index].layout, binadeEnergy: share.sum(ofUnits: delta.unitBinades)
+    ) { residualSumOfSquares(ofPart: part, minus: $0, times: $1, share: share) }
+  }
+}
+
+/// What is handed over of a module's decomposition.
+enum Written {
+  case factors(LoRAFactors?)
+  case triplets(ModuleTriplets?)
+
+  /// ‖Δ − what it stands for‖_F²; nil if there is nothing.
+  var residualEnergy: Double? {
+    switch self {
+    case .factors(let factors): factors?.residualEnergy
+    case .triplets(let triplets): triplets?.residualEnergy
+    }
+  }
+
+  func result(_ record: ModuleRecord) -> ExtractionResult {
+    switch self {
+    case .factors(let factors): .decomposed(record, factors)
+    case .triplets(let triplets): .triplets(record, triplets)
+    }
   }
 }

@@ -51,7 +51,7 @@ private func measureReading(_ plan: ExtractionPlan) throws -> Double {
   for module in plan.modules.sorted(by: { $0.pair.byteCount > $1.pair.byteCount })
   where reader.bytesRead == 0 || reader.bytesRead + module.pair.byteCount <= budget {
     // The bytes only: a plan from headers alone is not to fail on what the weights hold.
-    _ = try reader.readBytes(module.pair.base)
+    if let base = module.pair.base { _ = try reader.readBytes(base) }
     _ = try reader.readBytes(module.pair.tuned)
   }
   return Double(reader.bytesRead) / max(1e-6, secondsNow() - start)

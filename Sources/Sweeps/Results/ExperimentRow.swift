@@ -1,3 +1,4 @@
+public import Adapters
 public import Scheduling
 
 /// What is known about one experiment: a row of the results, and a file of its own.

@@ -1,3 +1,4 @@
+internal import Adapters
 package import Foundation
 
 /// The rows of a sweep as a table, for a spreadsheet and for a program.

@@ -1,4 +1,4 @@
-internal import Adapters
+package import Adapters
 
 /// Some neighbouring singular values of one type of module, which a search keeps or leaves out together.
 package struct TripletSwitch: Equatable {

@@ -22,11 +22,7 @@ struct ExtractCommand: JobCommand {
   var carriesOn: Bool { true }
 
   func validate() throws {
-    if resourceArguments.headCoordinates && arguments.method.isCollective {
-      throw ValidationError(
-        "--head-coordinates leaves rank 0 out, and --method \(arguments.method.rawValue) takes all ranks; "
-          + "give one of them")
-    }
+    try resourceArguments.validate(with: arguments.decomposition.method)
   }
 
   func run(on world: borrowing Communicator) throws {
@@ -50,21 +46,25 @@ struct ExtractCommand: JobCommand {
     }
     let progress = ProgressPrinter()
     let extraction = Extraction(plan, resources: resources, version: Unbraid.version)
-    let report = try extraction.run(on: world, into: folder, notify: Messages.printNotice) { state in
-      progress.show(
-        state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
-    }
+    let report = try extraction.run(
+      on: world, into: folder, notify: Messages.printNotice, onProgress: progress.show)
     progress.finish()
-    if let report {
-      for note in plan.notes { Messages.printNotice("note: \(note)") }
-      print("\(output.path): \(report.summary)")
-      for line in HostSummary.lines(report.ranks) { print(line) }
-    }
+    if let report { printEnd(report, of: output.path) }
   }
 }
 
+/// Says what a person wants to know at the end of a job.
+func printEnd(_ report: ExtractionReport, of path: String) {
+  for note in report.notes { Messages.printNotice("note: \(note)") }
+  print("\(path): \(report.summary)")
+  for line in HostSummary.lines(report.ranks) { print(line) }
+}
+
 /// Collective: rank 0 reads headers and plans, the others receive the plan.
-func sharedPlan(_ request: ExtractionRequest, on world: borrowing Communicator) throws -> ExtractionPlan {
-  let bytes = world.rank == 0 ? try ExtractionPlan(request).encoded() : []
+func sharedPlan(
+  _ request: ExtractionRequest, on world: borrowing Communicator,
+  make: (ExtractionRequest) throws -> ExtractionPlan = { try ExtractionPlan($0) }
+) throws -> ExtractionPlan {
+  let bytes = world.rank == 0 ? try make(request).encoded() : []
   return try ExtractionPlan(decoding: world.broadcast(bytes, root: 0))
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LinearAlgebra
 import MPI
 import Scheduling
 
@@ -25,6 +26,15 @@ struct ResourceArguments: ParsableArguments {
     }
   }
 
+  /// Sees that a method can do with these resources.
+  func validate(with method: DecompositionMethod) throws {
+    if headCoordinates && method.isCollective {
+      throw ValidationError(
+        "--head-coordinates leaves rank 0 out, and --method \(method.rawValue) takes all ranks; give one of them"
+      )
+    }
+  }
+
   /// Collective: the resources of this job.
   func resources(on world: borrowing Communicator) throws -> JobResources {
     try JobResources(
@@ -35,6 +45,8 @@ struct ResourceArguments: ParsableArguments {
 /// A number of bytes with an optional unit: 4G, 900M, 512K or plain, in powers of 1024.
 struct ByteCount: ExpressibleByArgument {
   let count: Int
+
+  init(_ count: Int) { self.count = count }
 
   init?(argument: String) {
     let units: [Character: Double] = ["K": 0x1p10, "M": 0x1p20, "G": 0x1p30, "T": 0x1p40]

@@ -21,6 +21,13 @@ struct SelectionArguments: ParsableArguments {
     }
   }
 
+  /// Which of them were given.
+  var given: [String] {
+    namesGiven([
+      ("--targets", targets != nil), ("--include", !include.isEmpty), ("--exclude", !exclude.isEmpty),
+    ])
+  }
+
   /// What they choose, without embeddings and head.
   var selection: ModuleSelection.Options {
     var selection = ModuleSelection.Options()

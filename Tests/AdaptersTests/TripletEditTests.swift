@@ -1,5 +1,4 @@
 import Adapters
-import Sweeps
 import Testing
 
 @Suite struct TripletEditTests {

@@ -10,24 +10,10 @@ extension LoRAFactors {
     guard kept.count < rank else { return self }
     guard let certificate else { preconditionFailure("a selection of factors without a certificate") }
     return LoRAFactors(
-      a: columns(kept, of: a, rowCount: 1),
-      b: columns(kept, of: b, rowCount: outputCount),
+      a: selectedColumns(kept, of: a, rowCount: 1, columnCount: rank, width: a.count / rank),
+      b: selectedColumns(
+        kept, of: b, rowCount: outputCount, columnCount: rank, width: b.count / outputCount / rank),
       rank: kept.count, residualEnergy: certificate.residualEnergy(keeping: kept))
-  }
-
-  /// Some columns of a row-major matrix with a triplet's block in each of `rank` columns.
-  private func columns(_ kept: [Int], of bytes: [UInt8], rowCount: Int) -> [UInt8] {
-    let length = bytes.count / rowCount / rank
-    let runs = consecutiveRuns(of: kept)
-    var result: [UInt8] = []
-    result.reserveCapacity(rowCount * kept.count * length)
-    for row in 0..<rowCount {
-      let start = row * rank
-      for run in runs {
-        result += bytes[(start + run.lowerBound) * length..<(start + run.upperBound) * length]
-      }
-    }
-    return result
   }
 }
 
@@ -61,8 +47,30 @@ extension ModuleRecord {
   }
 }
 
+/// Some columns of a row-major matrix, given by ascending numbers.
+///
+/// - Parameters:
+///   - kept: Which.
+///   - bytes: The matrix.
+///   - rowCount: Its rows.
+///   - columnCount: Its columns.
+///   - width: Bytes of an element.
+/// - Returns: The matrix of these columns.
+func selectedColumns(_ kept: [Int], of bytes: [UInt8], rowCount: Int, columnCount: Int, width: Int) -> [UInt8]
+{
+  if kept.count == columnCount { return bytes }
+  let runs = consecutiveRuns(of: kept)
+  var result: [UInt8] = []
+  result.reserveCapacity(rowCount * kept.count * width)
+  for row in 0..<rowCount {
+    let start = row * columnCount
+    for run in runs { result += bytes[(start + run.lowerBound) * width..<(start + run.upperBound) * width] }
+  }
+  return result
+}
+
 /// Ascending numbers as ranges without gaps.
-private func consecutiveRuns(of numbers: [Int]) -> [Range<Int>] {
+func consecutiveRuns(of numbers: [Int]) -> [Range<Int>] {
   var runs: [Range<Int>] = []
   for number in numbers {
     if let last = runs.last, last.upperBound == number {

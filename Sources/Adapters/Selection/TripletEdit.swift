@@ -1,5 +1,3 @@
-public import Adapters
-
 /// Which singular values of each type of module an adapter keeps.
 ///
 /// A type is the last name of a module's path, such as `q_proj`; `*` stands for every type that is not named

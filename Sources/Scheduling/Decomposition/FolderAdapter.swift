@@ -1,0 +1,197 @@
+internal import Adapters
+internal import Checkpoints
+internal import Foundation
+internal import LinearAlgebra
+internal import WeightSources
+
+/// An adapter of a decomposition's folder: no model is read, and nothing is decomposed.
+public struct FolderAdapter {
+  private let request: AdapterRequest
+  private let folder: DecompositionFolder
+  private let version: String
+  private let factorType: FactorType
+  private let modules: [Module]
+  private let layout: AdapterLayout
+  private let notes: [String]
+
+  /// A module that was selected, and what the adapter takes of it.
+  private struct Module {
+    let decomposed: DecomposedModule
+    let values: [Double]
+    let choice: TripletChoice
+    let requestedRank: Int
+
+    var layout: AdapterLayout.Module {
+      AdapterLayout.Module(
+        path: decomposed.path, role: decomposed.role, layout: decomposed.layout, rowCount: decomposed.shape[0],
+        columnCount: decomposed.shape[1], largestRank: requestedRank)
+    }
+  }
+
+  /// Opens the folder and decides what to take of it.
+  ///
+  /// - Parameters:
+  ///   - request: What was asked for.
+  ///   - version: The program's.
+  /// - Throws: `DecompositionFolderError` or `CheckpointError` for what is wrong with the folder, `SourceError` for
+  ///   filters that do not fit it, `FolderAdapterError` if nothing is left.
+  public init(_ request: AdapterRequest, version: String) throws {
+    let folder = try DecompositionFolder(path: request.folderPath)
+    let record = folder.record
+    guard record.source == .difference else { throw FolderAdapterError.noDifference(path: folder.path) }
+    let selected = try ModuleSelection.filtered(record.modules, by: request.selection, path: \.module)
+    let spectra = try selected.map { ModuleSpectrum($0, values: try folder.values(of: $0)) }
+    factorType = request.factorType ?? record.factorType
+    let (choices, ruleNotes) = try request.rules.choices(
+      for: spectra, bytesPerNumber: factorType.elementType.bitWidth / 8)
+    guard choices.contains(where: { !$0.numbers.isEmpty }) else {
+      throw FolderAdapterError.nothingLeft(path: folder.path, moduleCount: selected.count)
+    }
+    self.request = request
+    self.folder = folder
+    self.version = version
+    modules = selected.indices.map { index in
+      Module(
+        decomposed: selected[index], values: spectra[index].values, choice: choices[index],
+        requestedRank: request.rules.largestRank(of: selected[index], choices[index]))
+    }
+    layout = try AdapterLayout(
+      modules: modules.map(\.layout), savable: request.savesNorms ? folder.savableTensors : [],
+      factorType: factorType, writesBias: request.savesBias)
+    notes = record.notes + ruleNotes
+  }
+
+  /// Writes the adapter and lets it appear.
+  ///
+  /// - Parameter output: Where to.
+  /// - Returns: What it came to.
+  /// - Throws: `AdapterError.factorOverflow`, or what the device has against it; nothing appears then.
+  public func write(to output: OutputFolder) throws -> AdapterReport {
+    let start = Date()
+    do {
+      try output.clearContents()
+      let records = try writeFiles(output.contentsPath)
+      let report = AdapterReport(
+        request: request, version: version, decomposition: .init(folder.record),
+        seconds: Date().timeIntervalSince(start), modules: records, leftOut: folder.record.leftOut,
+        parameterCount: zip(modules, records).reduce(0) {
+          $0 + $1.1.rank * ($1.0.decomposed.inputCount + $1.0.decomposed.outputCount)
+        }, notes: notes)
+      try writeDurably(report.encoded(), to: output.contentsPath + "/report.json")
+      try output.publish()
+      return report
+    } catch {
+      output.discard()
+      throw error
+    }
+  }
+
+  private func writeFiles(_ path: String) throws -> [ModuleRecord] {
+    let record = folder.record
+    var writer = try PEFTAdapterWriter(
+      folder: path, layout: layout,
+      description: .init(
+        baseModel: baseName, taskType: record.taskType, fanInFanOut: record.usesConv1D,
+        targets: .among(record.allModulePaths)))
+    var records: [ModuleRecord] = []
+    for (index, module) in modules.enumerated() {
+      let (factors, record) = try factors(of: module)
+      if let factors {
+        try writer.write(factors, alpha: request.alpha, bias: try bias(of: module), module: index)
+      } else {
+        try writer.omit(module: index)
+      }
+      records.append(record)
+    }
+    let stored = Set(record.vectors.filter(\.isStored).map(\.tensor))
+    let saved = layout.savable.map(\.location.name).filter(stored.contains)
+    let reader = DeltaReader()
+    for (index, tensor) in layout.savable.enumerated() {
+      try writer.writeSavable(at: index, with: stored.contains(tensor.location.name) ? reader : nil)
+    }
+    try writeAdapterTexts(try writer.finish(), card(records, stored: saved), to: path)
+    return records
+  }
+
+  private var baseName: String { request.baseName ?? folder.record.baseName }
+
+  /// What PEFT multiplies a module's product by.
+  private func gain(_ module: Module) -> Double {
+    request.alpha.map { $0 / Double(module.choice.numbers.count) } ?? 1
+  }
+
+  /// A module's change of bias, which PEFT multiplies as it does the product of the factors.
+  private func bias(of module: Module) throws -> Matrix<Float>? {
+    guard request.savesBias,
+      let vector = folder.record.vectors.first(where: {
+        $0.kind == .difference && $0.modulePath == module.decomposed.path
+      }), let bytes = try folder.bytes(of: vector)
+    else { return nil }
+    let change = ElementType.f32.decode(bytes, rows: 1, columns: vector.length)
+    change.view.scale(by: 1 / gain(module))
+    return change
+  }
+
+  private func factors(of module: Module) throws -> (LoRAFactors?, ModuleRecord) {
+    let start = Date()
+    let (decomposed, choice) = (module.decomposed, module.choice)
+    var factors: LoRAFactors?
+    if !choice.numbers.isEmpty {
+      let vectors = try folder.vectors(of: decomposed, keeping: choice.numbers)
+      let isKept = Set(choice.numbers)
+      let dropped = module.values.indices.reversed().filter { !isKept.contains($0) }
+      factors = try LoRAFactors(
+        vectors, stored: choice.numbers.map { module.values[$0] }, wanted: choice.values,
+        remainder: decomposed.residual * decomposed.residual
+          + dropped.reduce(0) { $0 + module.values[$1] * module.values[$1] },
+        gain: gain(module), factorType: factorType, module: decomposed.module)
+    }
+    let record = ModuleRecord(
+      decomposed, stored: module.values, kept: choice.numbers, wanted: choice.values,
+      requestedRank: module.requestedRank, factors: factors, seconds: Date().timeIntervalSince(start))
+    return (factors, record)
+  }
+
+  private func card(_ records: [ModuleRecord], stored: [String]) -> ModelCard {
+    let record = folder.record
+    return ModelCard(
+      baseModel: baseName, tunedModel: record.tuned ?? record.base,
+      options: record.options.map { ($0.name + " (decomposition)", $0.value) } + request.optionRows,
+      modules: records, leftOut: record.leftOut, stored: stored, notes: notes)
+  }
+}
+
+extension TripletRules {
+  /// The rank that a module's factors are laid out for: as an extraction would, if there is nothing but a fixed rank.
+  fileprivate func largestRank(of module: DecomposedModule, _ choice: TripletChoice) -> Int {
+    guard limits.isFixed && edit.changesNothing && budget == nil else { return choice.numbers.count }
+    return min(limits.rank ?? module.requestedRank, module.requestedRank)
+  }
+}
+
+/// Why no adapter can be made of a folder.
+public enum FolderAdapterError: Error, CustomStringConvertible, Equatable, Sendable {
+  /// The folder holds a model's own weights.
+  case noDifference(path: String)
+  /// Rules and edits leave nothing.
+  case nothingLeft(path: String, moduleCount: Int)
+
+  /// Whether the command line is to blame rather than the data.
+  public var isUsage: Bool {
+    switch self {
+    case .noDifference: false
+    case .nothingLeft: true
+    }
+  }
+
+  /// One sentence with what there is and the remedy.
+  public var description: String {
+    switch self {
+    case .noDifference(let path):
+      "\(path): holds one model's own weights, and an adapter stands for a difference; decompose BASE and TUNED, or make "
+        + "adapters of weights with 'unbraid init'"
+    case .nothingLeft(let path, let count):
+      "\(path): the rules leave no singular value of any of the \(count) modules; ask for more"
+    }
+  }
+}
