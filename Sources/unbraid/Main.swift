@@ -132,7 +132,7 @@ struct Unbraid: ParsableCommand {
       CommandGroup(
         name: "Comparison",
         subcommands: [
-          VerifyCommand.self,
+          VerifyCommand.self
         ]),
     ])
 }

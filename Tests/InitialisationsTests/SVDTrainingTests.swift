@@ -8,7 +8,8 @@ import Testing
   func phi3Mini(fraction: Double, count: Int) {
     // The model's own names: one matrix for query, key and value, and one for gate and up.
     let layer = [
-      "self_attn.qkv_proj": [9216, 3072], "self_attn.o_proj": [3072, 3072], "mlp.gate_up_proj": [16_384, 3072],
+      "self_attn.qkv_proj": [9216, 3072], "self_attn.o_proj": [3072, 3072],
+      "mlp.gate_up_proj": [16_384, 3072],
       "mlp.down_proj": [3072, 8192], "input_layernorm": [3072],
     ]
     let perLayer = layer.filter { SVDTraining.layerModules.contains($0.key) }.values

@@ -46,7 +46,9 @@ extension UnbraidSuite {
         }
         let both = Self.update(fixture, Self.experts + ".base_layer", expert: expert)
         #expect(try largestDifference(found("gate_proj") + found("up_proj"), both) < 1e-6)
-        #expect(try largestDifference(found("down_proj"), Self.update(fixture, Self.experts, expert: expert)) < 1e-6)
+        #expect(
+          try largestDifference(found("down_proj"), Self.update(fixture, Self.experts, expert: expert)) < 1e-6
+        )
       }
       let targets = try fixture.configuration()["target_modules"] as? [String]
       #expect(targets?.count == 9 && targets?.contains(Self.experts + ".0.gate_proj") == true)
