@@ -5,12 +5,12 @@ public import LinearAlgebra
 /// The original weight is the residual plus the first product, the trained one the residual plus the second: their
 /// difference needs neither.
 public struct PlainUpdate: ~Copyable {
-  /// [B, B₀], out × both ranks.
+  /// [B, −B₀], out × both ranks.
   public let b: Matrix<Float>
-  /// [A; −A₀], both ranks × in.
+  /// [A; A₀], both ranks × in.
   public let a: Matrix<Float>
 
-  /// Stacks the factors; nothing is rounded.
+  /// Stacks the factors as PEFT does; nothing is rounded.
   public init(
     a: borrowing Matrix<Float>, b: borrowing Matrix<Float>, initialA: borrowing Matrix<Float>,
     initialB: borrowing Matrix<Float>
@@ -18,12 +18,12 @@ public struct PlainUpdate: ~Copyable {
     let (rank, initialRank) = (a.rowCount, initialA.rowCount)
     let stackedA = Matrix<Float>(uninitializedRows: rank + initialRank, columns: a.columnCount)
     stackedA.view.rows(0..<rank).copy(from: a.view)
-    let rest = stackedA.view.rows(rank..<rank + initialRank)
-    rest.copy(from: initialA.view)
-    rest.scale(by: -1)
+    stackedA.view.rows(rank..<rank + initialRank).copy(from: initialA.view)
     let stackedB = Matrix<Float>(uninitializedRows: b.rowCount, columns: rank + initialRank)
     stackedB.view.columns(0..<rank).copy(from: b.view)
-    stackedB.view.columns(rank..<rank + initialRank).copy(from: initialB.view)
+    let rest = stackedB.view.columns(rank..<rank + initialRank)
+    rest.copy(from: initialB.view)
+    rest.scale(by: -1)
     self.a = stackedA
     self.b = stackedB
   }
@@ -33,16 +33,12 @@ public struct PlainUpdate: ~Copyable {
   /// In double precision: both products are large beside what training changed, and their difference would lose those
   /// digits in single precision.
   public func truncated(to rank: Int) throws -> (factors: SharedFactors, dropped: [Double]) {
-    let left = try ThinRange(of: b.widened())
-    let right = try ThinRange(of: a.widened().transposed())
-    let core = Matrix<Double>(uninitializedRows: left.r.rowCount, columns: right.r.rowCount)
-    multiply(left.r.view, right.r.view.transposed, into: core.view)
-    let svd = try DoubleSVD(of: core)
+    let svd = try ProductSVD(b.widened(), a.widened())
     let kept = min(rank, svd.s.count)
     let roots = svd.s.prefix(kept).map { $0.squareRoot() }
     let factors = SharedFactors(
-      b: product(left.q, scaledColumns(svd.u, by: roots, count: kept)),
-      a: rowProducts(scaledRows(svd.vh, by: roots, count: kept), right.q),
+      b: svd.left.selectingRows(Array(0..<kept)).scalingRows(by: roots).transposed(),
+      a: svd.right.selectingRows(Array(0..<kept)).scalingRows(by: roots),
       energy: svd.s.prefix(kept).reduce(0) { $0 + $1 * $1 })
     return (factors, Array(svd.s.dropFirst(kept)))
   }
@@ -60,25 +56,6 @@ public struct PlainUpdate: ~Copyable {
       self.energy = energy
       self.b = SharedMatrix(b)
       self.a = SharedMatrix(a)
-    }
-  }
-}
-
-/// Q·R with orthonormal columns of Q; Q is the identity where there are as many columns as rows.
-private struct ThinRange: ~Copyable {
-  let q: Matrix<Double>
-  let r: Matrix<Double>
-
-  init(of matrix: consuming Matrix<Double>) throws {
-    if matrix.rowCount <= matrix.columnCount {
-      var identity = Matrix<Double>(repeating: 0, rows: matrix.rowCount, columns: matrix.rowCount)
-      for index in 0..<matrix.rowCount { identity[index, index] = 1 }
-      q = identity
-      r = matrix
-    } else {
-      let factored = try HouseholderQR(of: matrix)
-      q = factored.q.copy()
-      r = factored.r.copy()
     }
   }
 }

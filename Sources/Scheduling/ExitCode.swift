@@ -33,6 +33,7 @@ public enum ExitCode: Int32, Sendable, Codable {
       case let error as SourceError: error.isUsage ? .usage : .badInput
       case let error as AdapterError: error.isUsage ? .usage : .badInput
       case let error as ProfileError: error.isUsage ? .usage : .badInput
+      case let error as OverlapError: error.isUsage ? .usage : .badInput
       case let error as CheckpointError: error.kind == .badInput ? .badInput : .inputOutput
       case let error as InitialisationError: error.isUsage ? .usage : .badInput
       case let error as OutputError: error.exitCode
@@ -58,7 +59,6 @@ public enum ExitCode: Int32, Sendable, Codable {
         is PEFTAdapterError,
         is MergeError,
         is LayerRatiosError,
-        is OverlapError,
         is DistributedSVDError:
         .badInput
       default: .internalFault

@@ -125,6 +125,7 @@ struct Unbraid: ParsableCommand {
           AdapterCommand.self,
           ExportCommand.self,
           MergeCommand.self,
+          ResizeCommand.self,
           GraftCommand.self,
           InitCommand.self,
           ConvertCommand.self,

@@ -17,4 +17,11 @@ import Testing
     let head = SVDTraining.valueCount(ofShape: [32_064, 3072], fraction: fraction)
     #expect(32 * perLayer + head == count)
   }
+
+  @Test(
+    "a fraction is rounded down, also to nothing",
+    arguments: [([100, 3072], 0.999, 99), ([3072, 3072], 0.3333, 1023), ([9, 50], 0.1, 0), ([9, 50], 1, 9)])
+  func roundsDown(shape: [Int], fraction: Double, count: Int) {
+    #expect(SVDTraining.valueCount(ofShape: shape, fraction: fraction) == count)
+  }
 }

@@ -12,15 +12,30 @@ import Testing
     let whole = Matrix<Float>(uninitializedRows: rows, columns: columns)
     multiply(left.view, right.view, into: whole.view)
     let spectrum = try ExactSpectrum(of: whole).energies
-    let rank = min(4, inner)
-    let svd = try ProductSVD(of: left, times: right, rank: rank)
-    #expect(svd.s.count == rank)
-    for (value, energy) in zip(svd.s, spectrum) { #expect(abs(value * value - energy) < 1e-5 * spectrum[0]) }
-    var weighted = Matrix<Float>(uninitializedRows: rows, columns: rank)
-    svd.u.scaleColumns(by: svd.s.map { Float($0) }, into: &weighted)
-    let leftOver = residualSumOfSquares(of: whole, minus: weighted, times: svd.vh)
-    let optimum = spectrum.dropFirst(rank).reduce(0, +)
-    #expect(abs(leftOver - optimum) < 1e-5 * spectrum[0])
+    let svd = try ProductSVD(left, right)
+    #expect(svd.s.count == min(rows, inner, columns))
+    for (value, energy) in zip(svd.s, spectrum) { #expect(abs(value * value - energy) < 1e-6 * spectrum[0]) }
+    for rank in [1, min(4, inner), svd.s.count] {
+      let kept = Array(0..<rank)
+      let weighted = svd.left.selectingRows(kept).scalingRows(by: Array(svd.s.prefix(rank)))
+      let leftOver = residualSumOfSquares(
+        of: whole, minus: weighted.narrowed(rows: rank).transposed(), times: svd.right.narrowed(rows: rank))
+      let optimum = spectrum.dropFirst(rank).reduce(0, +)
+      #expect(abs(leftOver - optimum) < 1e-5 * spectrum[0])
+    }
+    #expect(svd.left.signsOfLargest().allSatisfy { $0 == 1 })
+  }
+
+  @Test("singular values far below the largest keep their digits, which a Gram matrix would lose")
+  func smallValues() throws {
+    let spectrum = [1, 1e-3, 1e-9, 1e-12]
+    let diagonal = Matrix<Double>(repeating: 0, rows: 4, columns: 4)
+    for (index, value) in spectrum.enumerated() { diagonal.view.row(index)[index] = value }
+    let orthonormal = try HouseholderQR(
+      of: TestMatrices.noise(rows: 50, columns: 4).widened())
+    let right = try HouseholderQR(of: TestMatrices.noise(rows: 30, columns: 4, seed: 2).widened())
+    let svd = try ProductSVD(product(orthonormal.q, diagonal), right.q.transposed())
+    for (found, value) in zip(svd.s, spectrum) { #expect(abs(found / value - 1) < 1e-3) }
   }
 
   @Test("dependent columns and zeros do no harm")
@@ -35,10 +50,10 @@ import Testing
     let whole = Matrix<Float>(uninitializedRows: 40, columns: 30)
     multiply(left.view, right.view, into: whole.view)
     let spectrum = try ExactSpectrum(of: whole).energies
-    let svd = try ProductSVD(of: left, times: right, rank: 9)
+    let svd = try ProductSVD(left, right)
     #expect(svd.s.count == 5)
     for (value, energy) in zip(svd.s, spectrum) { #expect(abs(value * value - energy) < 1e-5 * spectrum[0]) }
     let zero = Matrix<Float>(repeating: 0, rows: 40, columns: 5)
-    #expect(try ProductSVD(of: zero, times: right, rank: 2).s == [0, 0])
+    #expect(try ProductSVD(zero, right).s == [0, 0, 0, 0, 0])
   }
 }

@@ -10,9 +10,11 @@ import extraction
 import initialisations
 import merging
 import profiles
+import spectra
+import tensors
 from support import Skip
 
-TOPICS = [extraction, initialisations, merging, profiles]
+TOPICS = [extraction, initialisations, merging, profiles, spectra, tensors]
 
 
 def main():

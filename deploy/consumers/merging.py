@@ -1,14 +1,17 @@
 """Holds `unbraid merge`, `resize`, `graft` and `verify` against PEFT on adapters that PEFT itself has saved."""
 import json
+import os
+import subprocess
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, convert_to_lora, get_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.utils.other import get_pattern_key
 from safetensors.torch import load_file
 from transformers import (AutoModel, AutoModelForCausalLM, BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, Qwen2Config,
                           Qwen2ForCausalLM)
 
-from support import load, logits, require, tiny_llama, unbraid
+from support import extract, load, logits, require, save_pair, tiny_llama, unbraid
 
 SIZES = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=64, tie_word_embeddings=False)
@@ -144,4 +147,89 @@ def several_adapters_are_their_sum(folder):
     return f"logits within {error:.0e}"
 
 
-CHECKS = [merged_model_is_base_and_adapter, one_rounding_in_half_precision, several_adapters_are_their_sum]
+def updates(folder):
+    """Every module's scale · B·A in double precision, and its rank, as PEFT reads them."""
+    config = LoraConfig.from_pretrained(folder)
+    factors = load_file(folder / "adapter_model.safetensors")
+    found = {}
+    for key in (k for k in factors if k.endswith("lora_A.weight")):
+        module = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+        a, b = factors[key].double(), factors[key.replace("lora_A", "lora_B")].double()
+        rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, module), config.r)
+        alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, module), config.lora_alpha)
+        require(rank == a.shape[0], f"{module}: rank {rank} in the configuration, {a.shape[0]} in the file")
+        found[module] = (alpha / (rank ** 0.5 if config.use_rslora else rank) * b @ a, rank)
+    return found
+
+
+def resize_is_peft_conversion(folder):
+    worst = 0
+    kinds = (("llama", small_llama, dict(target_modules="all-linear", r=8, use_rslora=True, rank_pattern={"down_proj": 3})),
+             ("gpt2", gpt2, dict(target_modules=["c_attn", "c_fc"], r=8, fan_in_fan_out=True)))
+    for name, make, settings in kinds:
+        here = folder / name
+        model = train(fresh(make, here / "base"), here / "adapter", **settings)
+        whole = updates(here / "adapter")
+        for rank, option in ((3, "--rank"), (0.5, "--energy"), (0.9, "--energy"), (0.999, "--energy")):
+            config, state = convert_to_lora(model, rank)
+            unbraid("resize", here / "adapter", "-o", here / f"r{rank}", option, rank)
+            # PEFT's tuner warns of Conv1D without fan_in_fan_out, and of missing keys.
+            load(fresh(make, here / "base"), here / f"r{rank}")
+            ours = updates(here / f"r{rank}")
+            require(len(ours) == len(whole), f"{len(ours)} of {len(whole)} modules")
+            for module, (update, kept) in ours.items():
+                prefix = f"base_model.model.{module}.lora_"
+                theirs = state[prefix + "B.weight"].double() @ state[prefix + "A.weight"].double()
+                require(kept == state[prefix + "A.weight"].shape[0], f"{name} {rank} {module}: rank {kept}")
+                error = ((update - theirs).norm() / theirs.norm()).item()
+                require(error < 1e-5, f"{name} {rank} {module}: products differ by {error:.1e}")
+                worst = max(worst, error)
+    return f"products within {worst:.0e}"
+
+
+def resize_rules_are_their_definitions(folder):
+    train(fresh(small_llama, folder / "base"), folder / "adapter", target_modules="all-linear", r=8)
+    values = {module: torch.linalg.svdvals(update) for module, (update, _) in updates(folder / "adapter").items()}
+    rules = {
+        ("--sv-fro", 0.9): lambda s: int((s.square().cumsum(0) / s.square().sum() < 0.81).sum()) + 1,
+        ("--sv-ratio", 2.0): lambda s: int((s > s[0] / 2).sum()),
+        ("--sv-cumulative", 0.7): lambda s: int((s.cumsum(0) / s.sum() < 0.7).sum()) + 1,
+        ("--epsilon", 0.1): lambda s: int((s > 0.1).sum()),
+        ("--rank-fraction", 0.125): lambda s: len(s) // 8,
+    }
+    for (option, number), rank in rules.items():
+        unbraid("resize", folder / "adapter", "-o", folder / option, option, number)
+        kept = {module: k for module, (_, k) in updates(folder / option).items()}
+        for module, s in values.items():
+            require(kept.get(module, 0) == rank(s), f"{option} {number}: {module} has rank {kept.get(module, 0)}, not {rank(s)}")
+
+
+def verify_is_the_true_error(folder):
+    torch.manual_seed(0)
+    base, tuned = save_pair(folder, small_llama, lambda n: "proj" in n or "norm" in n, torch.bfloat16)
+    extract(folder / "base", folder / "tuned", folder / "adapter", "--rank", "4")
+    output = subprocess.run([os.environ["UNBRAID"], "verify", folder / "base", folder / "tuned", folder / "adapter", "--json"],
+                            capture_output=True, text=True, check=True).stdout
+    report = json.loads(output)
+    before, after = base.state_dict(), tuned.state_dict()
+    for module, (update, rank) in updates(folder / "adapter").items():
+        delta = after[module + ".weight"].double() - before[module + ".weight"].double()
+        record = next(r for r in report["covered"] if r["name"] == module)
+        truth = ((delta - update).norm() / delta.norm()).item()
+        require(abs(record["loss"] / truth - 1) < 1e-5 and record["rank"] == rank, f"{module}: {record}, not {truth}")
+    changed = {n for n in before if not torch.equal(before[n], after[n]) and n.endswith("norm.weight")}
+    require({r["tensor"] for r in report["uncovered"]} == changed, "what is not covered")
+
+
+def graft_is_whole_layers(folder):
+    base, tuned = save_pair(folder, lambda: tiny_llama(num_hidden_layers=4))
+    unbraid("graft", folder / "base", folder / "tuned", "--layers", "1-2", "-o", folder / "grafted")
+    grafted = AutoModelForCausalLM.from_pretrained(folder / "grafted").state_dict()
+    before, after = base.state_dict(), tuned.state_dict()
+    for name, tensor in grafted.items():
+        source = after if "layers.1." in name or "layers.2." in name else before
+        require(torch.equal(tensor, source[name]), f"'{name}' comes from the other model")
+
+
+CHECKS = [merged_model_is_base_and_adapter, one_rounding_in_half_precision, several_adapters_are_their_sum,
+          resize_is_peft_conversion, resize_rules_are_their_definitions, verify_is_the_true_error, graft_is_whole_layers]

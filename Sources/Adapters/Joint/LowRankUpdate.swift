@@ -53,13 +53,13 @@ package struct LowRankUpdate: Sendable {
 
   /// The best update of a smaller rank, √σ on each side.
   package func truncated(to rank: Int) throws -> LowRankUpdate {
-    let svd = try ProductSVD(of: b.matrix, times: a.matrix, rank: rank)
-    let roots = svd.s.map { Float($0.squareRoot()) }
-    var left = Matrix<Float>(uninitializedRows: svd.u.rowCount, columns: roots.count)
-    var right = Matrix<Float>(uninitializedRows: roots.count, columns: svd.vh.columnCount)
-    svd.u.scaleColumns(by: roots, into: &left)
-    svd.vh.scaleRows(by: roots, into: &right)
-    return LowRankUpdate(b: left, a: right)
+    let svd = try ProductSVD(b.matrix, a.matrix)
+    let kept = Array(0..<min(rank, svd.s.count))
+    let roots = kept.map { svd.s[$0].squareRoot() }
+    let left = svd.left.selectingRows(kept).scalingRows(by: roots)
+    let right = svd.right.selectingRows(kept).scalingRows(by: roots)
+    return LowRankUpdate(
+      b: left.narrowed(rows: kept.count).transposed(), a: right.narrowed(rows: kept.count))
   }
 
   /// The update as it comes back from a file of another type.

@@ -87,7 +87,9 @@ public struct AdapterCoverage: Sendable {
 
 extension AdapterCoverage.Covered {
   /// The difference that is left to the addition: the fine-tune's values minus what stands in the tensor's place.
-  public var rest: TensorPair { TensorPair(base: replacement ?? pair.base, tuned: pair.tuned) }
+  public var rest: TensorPair {
+    replacement.map { TensorPair(base: $0, tuned: pair.tuned) } ?? pair
+  }
 
   /// What is added, ready to be subtracted from `rest`; nil for nothing.
   ///

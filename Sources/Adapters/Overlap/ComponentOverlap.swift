@@ -15,19 +15,16 @@ extension GroupTensors {
     ofSlice slice: Int, _ side: ComponentSide, inside other: UpdateSubspaces
   ) -> [(energy: Double, part: SideEnergies)] {
     let parts = parts(ofSlice: slice)
-    let left = SideProducts(of: parts.left.matrix.view.transposed, with: other.outputs.matrix.view)
-    let right = SideProducts(of: parts.right.matrix.view, with: other.inputs.matrix.view)
+    let left = SideProducts(of: parts.left.matrix.transposed(), with: other.outputs.matrix.view)
+    let right = SideProducts(of: parts.right.matrix, with: other.inputs.matrix.view)
     let core = parts.core
     let count = side == .in ? core.columnCount : core.rowCount
     return (0..<count).map { component in
-      let written =
-        side == .in
-        ? left.energies(ofSum: (0..<core.rowCount).map { Double(core.matrix[$0, component]) })
-        : left.energies(of: component)
-      let read =
-        side == .in
-        ? right.energies(of: component)
-        : right.energies(ofSum: (0..<core.columnCount).map { Double(core.matrix[component, $0]) })
+      let one = (0..<count).map { $0 == component ? 1.0 : 0 }
+      let row = (0..<core.columnCount).map { side == .in ? one[$0] : Double(core.matrix[component, $0]) }
+      let column = (0..<core.rowCount).map { side == .in ? Double(core.matrix[$0, component]) : one[$0] }
+      let written = left.energies(column)
+      let read = right.energies(row)
       let energy = written.whole * read.whole
       guard energy > 0 else { return (0, SideEnergies(outputs: 0, inputs: 0, both: 0)) }
       let outputs = min(1, written.inside / written.whole)
@@ -59,43 +56,30 @@ extension GroupTensors {
   }
 }
 
-/// The vectors of one side of a group, with their inner products among each other and with another's directions.
+/// The vectors of one side of a group, with their lengths and their inner products with another's directions.
 private struct SideProducts: ~Copyable {
-  private let gram: Matrix<Double>
+  private let squares: [Double]
   /// Directions × vectors.
   private let inside: Matrix<Float>
 
-  /// Takes the rows of `vectors` and orthonormal rows.
-  init(of vectors: some Factor<Float>, with directions: MatrixView<Float>) {
-    gram = gramMatrix(vectors)
-    inside = Matrix(uninitializedRows: directions.rowCount, columns: gram.rowCount)
-    if vectors.orientation == .transposed {
-      multiply(directions, vectors.stored, into: inside.view)
-    } else {
-      multiply(directions, vectors.stored.transposed, into: inside.view)
-    }
+  /// Takes vectors as rows, and orthonormal rows.
+  init(of vectors: borrowing Matrix<Float>, with directions: MatrixView<Float>) {
+    squares = (0..<vectors.rowCount).map { vectors.view.rows($0..<$0 + 1).sumOfSquares() }
+    inside = Matrix(uninitializedRows: directions.rowCount, columns: vectors.rowCount)
+    multiply(directions, vectors.view.transposed, into: inside.view)
   }
 
-  /// ‖v‖² of one vector, and of its part in the directions.
-  borrowing func energies(of index: Int) -> (whole: Double, inside: Double) {
-    let sum = (0..<inside.rowCount).reduce(0.0) {
-      $0 + Double(inside[$1, index]) * Double(inside[$1, index])
-    }
-    return (gram[index, index], sum)
-  }
-
-  /// The same of a sum of the vectors with weights.
-  borrowing func energies(ofSum weights: [Double]) -> (whole: Double, inside: Double) {
-    var whole = 0.0
-    for row in weights.indices where weights[row] != 0 {
-      for column in 0..<row { whole += 2 * weights[row] * weights[column] * gram[row, column] }
-      whole += weights[row] * weights[row] * gram[row, row]
-    }
+  /// ‖v‖² of a sum of the vectors with weights, and of its part in the directions.
+  ///
+  /// Vectors of which more than one has a weight are those of a basis, and orthogonal to each other.
+  borrowing func energies(_ weights: [Double]) -> (whole: Double, inside: Double) {
+    let whole = zip(weights, squares).reduce(0) { $0 + $1.0 * $1.0 * $1.1 }
     var sum = 0.0
     for direction in 0..<inside.rowCount {
-      let value = weights.indices.reduce(0.0) { $0 + weights[$1] * Double(inside[direction, $1]) }
+      let row = inside.view.row(direction)
+      let value = weights.indices.reduce(0.0) { $0 + weights[$1] * Double(row[$1]) }
       sum += value * value
     }
-    return (max(0, whole), sum)
+    return (whole, sum)
   }
 }

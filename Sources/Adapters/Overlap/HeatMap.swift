@@ -6,6 +6,8 @@ public struct HeatMap: Sendable {
   public var title: String
   /// A line below the title.
   public var subtitle: String
+  /// What the scale counts.
+  public var legend: String
   /// One panel a measure, side by side.
   public var panels: [Panel]
 
@@ -24,9 +26,10 @@ public struct HeatMap: Sendable {
   }
 
   /// A picture of panels over the same modules.
-  public init(title: String, subtitle: String, panels: [Panel]) {
+  public init(title: String, subtitle: String, legend: String, panels: [Panel]) {
     self.title = title
     self.subtitle = subtitle
+    self.legend = legend
     self.panels = panels
   }
 
@@ -56,6 +59,7 @@ public struct HeatMap: Sendable {
   private func draw(_ panel: Panel, _ grid: HeatMapGrid, x: Int, top: Int, scale: Double) -> [String] {
     let left = x + grid.labelWidth
     var lines = [text(left, top - grid.headerHeight - 14, panel.title, "font-weight=\"bold\"")]
+    lines.append(text(left - 6, top - 6, "layer", "text-anchor=\"end\" fill=\"#444\""))
     for (column, name) in grid.columns.enumerated() {
       let place = left + column * cellWidth + cellWidth / 2
       lines.append(
@@ -91,7 +95,7 @@ public struct HeatMap: Sendable {
       "<rect x=\"\(x + step * 5)\" y=\"\(y)\" width=\"5\" height=\"12\" "
         + "fill=\"\(colour((Double(step) + 0.5) / Double(count)))\"/>"
     }
-    return steps
+    return steps + [text(x + 212, y + 10, legend, "fill=\"#444\"")]
       + [0, 0.5, 1].map { part in
         text(
           x + Int(part * 200), y + 26, String(format: "%g", part * scale), "text-anchor=\"middle\"")
@@ -119,7 +123,7 @@ struct HeatMapGrid {
   func module(row: Int, column: Int) -> String? { modules["\(rows[row])\t\(columns[column])"] }
 
   /// Room for the names of rows.
-  var labelWidth: Int { 14 + 7 * (rows.map(\.count).max() ?? 0) }
+  var labelWidth: Int { 14 + 7 * max(5, rows.map(\.count).max() ?? 0) }
   /// Room for the names of columns, which are turned.
   var headerHeight: Int { 14 + 5 * (columns.map(\.count).max() ?? 0) }
 }

@@ -9,6 +9,9 @@ public enum OverlapError: Error, CustomStringConvertible, Equatable, Sendable {
   /// Fused experts cannot be projected.
   case fusedExperts(path: String, module: String)
 
+  /// Whether the command line is to blame rather than the data.
+  public var isUsage: Bool { if case .whichTuned = self { true } else { false } }
+
   /// One sentence with the place, what was found and the remedy.
   public var description: String {
     switch self {

@@ -16,12 +16,12 @@ package struct UpdateSubspaces: Sendable {
   ///
   /// - Throws: `LAPACKError` if the small SVD fails.
   package init(_ update: LowRankUpdate) throws {
-    let svd = try ProductSVD(of: update.b.matrix, times: update.a.matrix, rank: update.rank)
+    let svd = try ProductSVD(update.b.matrix, update.a.matrix)
     let floor = (svd.s.first ?? 0) * Self.noiseFloor
     let count = svd.s.prefix { $0 > floor }.count
     values = Array(svd.s.prefix(count))
-    inputs = SharedMatrix(svd.vh.firstRows(count))
-    outputs = SharedMatrix(svd.u.transposed().firstRows(count))
+    inputs = SharedMatrix(svd.right.narrowed(rows: count))
+    outputs = SharedMatrix(svd.left.narrowed(rows: count))
   }
 
   /// The number of directions on each side.

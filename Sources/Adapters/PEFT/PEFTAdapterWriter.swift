@@ -23,6 +23,12 @@ public struct PEFTAdapterWriter: ~Copyable {
     public var fanInFanOut: Bool
     /// How PEFT finds the adapted modules.
     public var targets: Targets
+    /// What `modules_to_save` says; nil for the paths of the modules that are stored whole.
+    public var modulesToSave: [String]?
+    /// Which biases are stored whole: none, all or lora_only.
+    public var bias = "none"
+    /// Whether what is trained of the input embedding is also the head's, where they are tied.
+    public var ensuresWeightTying = false
 
     /// How PEFT finds the adapted modules.
     public enum Targets: Sendable {
@@ -126,10 +132,12 @@ public struct PEFTAdapterWriter: ~Copyable {
       case .given(let targets): targets
       case .paths: TargetModules(targets: ranks.keys.sorted(), exclusions: [])
       }
-    try file.finish()
-    return PEFTConfiguration(
+    let configuration = PEFTConfiguration(
       baseModel: description.baseModel, taskType: description.taskType, ranks: ranks, alphas: alphas,
-      targets: targets, modulesToSave: savedModules.sorted(), hasLoRABias: layout.writesBias,
-      fanInFanOut: description.fanInFanOut)
+      targets: targets, modulesToSave: description.modulesToSave ?? savedModules.sorted(),
+      hasLoRABias: layout.writesBias, bias: description.bias, fanInFanOut: description.fanInFanOut,
+      ensuresWeightTying: description.ensuresWeightTying)
+    try file.finish()
+    return configuration
   }
 }

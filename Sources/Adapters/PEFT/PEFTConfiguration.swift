@@ -12,6 +12,8 @@ public struct PEFTConfiguration: Sendable, Encodable {
   let excludeModules: [String]?
   let modulesToSave: [String]?
   let hasLoRABias: Bool
+  let bias: String
+  let ensuresWeightTying: Bool
   let fanInFanOut: Bool
 
   /// Describes an adapter whose modules have these ranks, at least one of them positive.
@@ -28,10 +30,13 @@ public struct PEFTConfiguration: Sendable, Encodable {
   ///   - targets: How PEFT finds these modules and no others.
   ///   - modulesToSave: Full paths of modules stored whole beside the factors.
   ///   - hasLoRABias: Whether B of every module has a bias.
+  ///   - bias: Which biases are stored whole: none, all or lora_only.
   ///   - fanInFanOut: Whether the adapted layers store their weights transposed.
+  ///   - ensuresWeightTying: Whether what is trained of the input embedding is also the head's.
   public init(
     baseModel: String, taskType: String?, ranks: [String: Int], alphas: [String: Double]? = nil,
-    targets: TargetModules, modulesToSave: [String] = [], hasLoRABias: Bool = false, fanInFanOut: Bool = false
+    targets: TargetModules, modulesToSave: [String] = [], hasLoRABias: Bool = false, bias: String = "none",
+    fanInFanOut: Bool = false, ensuresWeightTying: Bool = false
   ) {
     let largest = ranks.values.max() ?? 1
     let alphas = alphas ?? ranks.mapValues(Double.init)
@@ -49,6 +54,8 @@ public struct PEFTConfiguration: Sendable, Encodable {
     excludeModules = targets.exclusions.isEmpty ? nil : targets.exclusions
     self.modulesToSave = modulesToSave.isEmpty ? nil : modulesToSave.sorted()
     self.hasLoRABias = hasLoRABias
+    self.bias = bias
+    self.ensuresWeightTying = ensuresWeightTying
     self.fanInFanOut = fanInFanOut
   }
 
@@ -74,7 +81,9 @@ public struct PEFTConfiguration: Sendable, Encodable {
     try fields.encode(modulesToSave, forKey: "modules_to_save")
     try fields.encode(hasLoRABias, forKey: "lora_bias")
     try fields.encode(fanInFanOut, forKey: "fan_in_fan_out")
-    try fields.encode("none", forKey: "bias")
+    try fields.encode(bias, forKey: "bias")
+    // Older versions of PEFT warn of a field they do not know.
+    if ensuresWeightTying { try fields.encode(true, forKey: "ensure_weight_tying") }
     try fields.encode(0.0, forKey: "lora_dropout")
     // True makes PEFT expect trained weights from the file and nothing computed from the base model.
     try fields.encode(true, forKey: "init_lora_weights")

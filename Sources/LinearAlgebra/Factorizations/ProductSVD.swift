@@ -1,53 +1,53 @@
-/// The leading singular triplets of a product L·R of thin factors, which is never formed.
+/// The SVD of a product of two thin factors, in double precision; the product itself is never formed.
 ///
-/// Orthonormal bases of both factors' ranges leave an SVD of k × k numbers, k the inner dimension: 4·k²·(m + n)
-/// operations and not k·m·n.
-public struct ProductSVD: ~Copyable {
-  /// m × r.
-  public let u: Matrix<Float>
-  /// Descending.
-  public let s: [Double]
-  /// r × n.
-  public let vh: Matrix<Float>
+/// Each factor is orthonormalised by Householder reflections, which leaves a core as small as the factors are thin: the
+/// work is linear in the long sides, and small singular values keep their digits, which a Gram matrix would lose.
+package struct ProductSVD: ~Copyable {
+  /// The left singular vectors as rows, k × m; the largest entry of each is positive.
+  package let left: Matrix<Double>
+  /// All k singular values, descending; k is the smallest of the three dimensions.
+  package let s: [Double]
+  /// The right singular vectors as rows, k × n.
+  package let right: Matrix<Double>
 
-  /// Decomposes L·R.
-  ///
-  /// - Parameters:
-  ///   - left: L, m × k.
-  ///   - right: R, k × n.
-  ///   - rank: Triplets wanted; fewer are given if k, m or n is less.
-  /// - Throws: `LAPACKError` if the small SVD fails.
-  public init(of left: borrowing Matrix<Float>, times right: borrowing Matrix<Float>, rank: Int) throws {
-    precondition(left.columnCount == right.rowCount, "the factors do not fit")
-    let leftBasis = orthonormalRange(of: left.transposed())
-    let rightBasis = orthonormalRange(of: right.firstRows(right.rowCount))
-    let inner = left.columnCount
-    let leftPart = Matrix<Float>(uninitializedRows: leftBasis.rowCount, columns: inner)
-    multiply(leftBasis.view, left.view, into: leftPart.view)
-    let rightPart = Matrix<Float>(uninitializedRows: inner, columns: rightBasis.rowCount)
-    multiply(right.view, rightBasis.view.transposed, into: rightPart.view)
-    let middle = Matrix<Float>(uninitializedRows: leftPart.rowCount, columns: rightPart.columnCount)
-    multiply(leftPart.view, rightPart.view, into: middle.view)
-    let svd = try DenseSVD(of: middle)
-    let count = min(rank, svd.s.count)
-    u = Matrix(uninitializedRows: left.rowCount, columns: count)
-    multiply(leftBasis.view.transposed, svd.u.view.columns(0..<count), into: u.view)
-    s = svd.s.prefix(count).map(Double.init)
-    vh = Matrix(uninitializedRows: count, columns: right.columnCount)
-    multiply(svd.vh.view.rows(0..<count), rightBasis.view, into: vh.view)
+  /// Decomposes L·R for L m × r and R r × n, of finite entries.
+  package init(_ left: borrowing Matrix<Double>, _ right: borrowing Matrix<Double>) throws(LAPACKError) {
+    precondition(left.columnCount == right.rowCount, "the factors of a product do not fit")
+    let ofLeft = try ThinRange(of: left.copy())
+    let ofRight = try ThinRange(of: right.transposed())
+    let svd = try DoubleSVD(of: rowProducts(ofLeft.r, ofRight.r))
+    let vectors = rowProducts(svd.u.transposed(), ofLeft.q)
+    let others = rowProducts(svd.vh, ofRight.q)
+    for (row, sign) in vectors.signsOfLargest().enumerated() where sign < 0 {
+      vectors.view.scaleRow(row, by: -1)
+      others.view.scaleRow(row, by: -1)
+    }
+    self.left = vectors
+    s = svd.s
+    self.right = others
+  }
+
+  /// The same for factors in single precision, which are widened.
+  package init(_ left: borrowing Matrix<Float>, _ right: borrowing Matrix<Float>) throws(LAPACKError) {
+    self = try ProductSVD(left.widened(), right.widened())
   }
 }
 
-/// Orthonormal rows that span those of a block; zero rows where rows are dependent.
-private func orthonormalRange(of block: consuming Matrix<Float>) -> Matrix<Float> {
-  // More rows than they are long span everything.
-  guard block.rowCount < block.columnCount else {
-    var identity = Matrix<Float>(repeating: 0, rows: block.columnCount, columns: block.columnCount)
-    for index in 0..<block.columnCount { identity[index, index] = 1 }
-    return identity
+/// Q·R with orthonormal columns of Q; Q is the identity where there are as many columns as rows.
+private struct ThinRange: ~Copyable {
+  let q: Matrix<Double>
+  let r: Matrix<Double>
+
+  init(of matrix: consuming Matrix<Double>) throws(LAPACKError) {
+    if matrix.rowCount <= matrix.columnCount {
+      var identity = Matrix<Double>(repeating: 0, rows: matrix.rowCount, columns: matrix.rowCount)
+      for index in 0..<matrix.rowCount { identity[index, index] = 1 }
+      q = identity
+      r = matrix
+    } else {
+      let factored = try HouseholderQR(of: matrix)
+      q = factored.q.copy()
+      r = factored.r.copy()
+    }
   }
-  // The second time for orthogonality to the last digit (CholeskyQR2).
-  _ = orthonormalizeRows(block.view)
-  _ = orthonormalizeRows(block.view)
-  return block
 }

@@ -127,7 +127,7 @@ extension Matrix where Element == Double {
   package borrowing func narrowed() -> Matrix<Float> { narrowed(rows: rowCount) }
 
   /// The first rows in single precision.
-  borrowing func narrowed(rows keptCount: Int) -> Matrix<Float> {
+  package borrowing func narrowed(rows keptCount: Int) -> Matrix<Float> {
     let result = Matrix<Float>(uninitializedRows: keptCount, columns: columnCount)
     for row in 0..<keptCount {
       let (narrow, wide) = (result.view.row(row), view.row(row))

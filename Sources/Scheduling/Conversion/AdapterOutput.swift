@@ -18,6 +18,7 @@ struct AdapterOutput: ~Copyable {
   ///   - factorType: The type of the new factors.
   ///   - keptTensors: Those of the trained adapter's own tensors that go along.
   ///   - baseModel: What the loader may fetch the original model by.
+  /// - Throws: `CheckpointError.system` if the device refuses, `AdapterError` if the parts do not go together.
   init(
     folder: String, trained: PEFTAdapter, ranks: [Int], factorType: FactorType,
     keptTensors: [PEFTAdapter.SavedTensor], baseModel: String

@@ -68,8 +68,7 @@ extension OverlapReport {
     }
     return HeatMap(
       title: "What A (\(fileName(first))) and B (\(fileName(second))) share",
-      subtitle:
-        "part of the energy of one update inside the subspaces of the other, by layer and module type",
+      subtitle: "by layer and module type", legend: "part of the energy of one inside the other's subspaces",
       panels: [
         panel("A in B, outputs and inputs", \.firstInSecond.both),
         panel("B in A, outputs and inputs", \.secondInFirst.both),
