@@ -113,6 +113,23 @@ extension UnbraidSuite {
       }
     }
 
+    @Test("changes of bias and norms come from the folder; PEFT multiplies a bias by alpha / rank too")
+    func vectors() throws {
+      let pair = ModelPair.small()
+      let workspace = try decomposed(pair, ["--rank", "4"])
+      let adapter = try adapter(workspace, ["--bias", "--save-norms", "--alpha", "6", "--rank", "3"])
+      let prefix = "base_model.model."
+      let bias = try #require(adapter.tensors[prefix + Name.query + ".lora_B.bias"])
+      let (old, new) = (pair.base[Name.query + ".bias"].values, pair.tuned[Name.query + ".bias"].values)
+      for (index, value) in bias.values.enumerated() {
+        #expect(abs(value * 6 / 3 - (new[index] - old[index])) < 1e-7)
+      }
+      let none = try #require(adapter.tensors[prefix + Name.up + ".lora_B.bias"])
+      #expect(none.values.allSatisfy { $0 == 0 })
+      #expect(
+        adapter.tensors[prefix + Name.norm + ".weight"]?.bytes == pair.tuned[Name.norm + ".weight"].bytes)
+    }
+
     @Test("a budget in bytes is what the factors take, spread over all modules")
     func budget() throws {
       let workspace = try decomposed(.small(layers: 6), ["--rank", "12"])
