@@ -135,6 +135,7 @@ struct Unbraid: ParsableCommand {
         subcommands: [
           VerifyCommand.self,
           OverlapCommand.self,
+          VerifyCommand.self
         ]),
     ])
 }

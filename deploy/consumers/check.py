@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import decompositions
 import extraction
 import initialisations
 import merging
@@ -14,7 +15,7 @@ import spectra
 import tensors
 from support import Skip
 
-TOPICS = [extraction, initialisations, merging, profiles, spectra, tensors]
+TOPICS = [extraction, decompositions, initialisations, merging, profiles, spectra, tensors]
 
 
 def main():
