@@ -133,6 +133,8 @@ struct Unbraid: ParsableCommand {
       CommandGroup(
         name: "Comparison",
         subcommands: [
+          CompareCommand.self,
+          OverlapCommand.self,
           VerifyCommand.self,
         ]),
     ])
