@@ -42,6 +42,7 @@ adapter halved-first-8 shared --scale "$(of_all 0-7)=0.5"
 # What a smaller dose of everything does: an edit has to do better than that.
 adapter all-times-0.9 shared --scale "$(of_all 0-)=0.9"
 adapter all-times-0.7 shared --scale "$(of_all 0-)=0.7"
+adapter all-times-0.5 shared --scale "$(of_all 0-)=0.5"
 
 for model in "$base" "$tuned"; do "$@" "$model"; done
 "$@" "$base" "${adapters[@]}"
