@@ -30,9 +30,7 @@ adapter() { # NAME DECOMPOSITION [OPTIONS]
 
 "$unbraid" joint "$base" "$tuned" -o "$work/whole" --method shared --rank 100000 --no-compare >/dev/null
 "$unbraid" joint "$base" "$tuned" -o "$work/shared" --method shared --rank 32 --no-compare
-"$unbraid" joint "$base" "$tuned" -o "$work/cp" --method cp --rank 4 --no-compare
 "$unbraid" components "$work/shared" --top 4
-"$unbraid" components "$work/cp"
 
 adapter all-linear whole
 adapter shared-32 shared
@@ -41,12 +39,10 @@ adapter without-the-first-8 shared --drop "$(of_all 0-7)"
 adapter the-first-8 shared --keep "$(of_all 0-7)"
 adapter without-the-last-8 shared --drop "$(of_all 24-31)"
 adapter halved-first-8 shared --scale "$(of_all 0-7)=0.5"
-adapter without-attention shared --drop q_proj,k_proj,v_proj,o_proj
-adapter without-mlp shared --drop gate_proj,up_proj,down_proj
-adapter layers-0-2 shared --layers 0-2
-adapter layers-3-5 shared --layers 3-5
-adapter cp-4 cp
-for component in 0 1 2 3; do adapter "cp-4-without-$component" cp --drop "$(of_all "$component")"; done
+# What a smaller dose of everything does: an edit has to do better than that.
+adapter all-times-0.9 shared --scale "$(of_all 0-)=0.9"
+adapter all-times-0.7 shared --scale "$(of_all 0-)=0.7"
+adapter all-times-0.5 shared --scale "$(of_all 0-)=0.5"
 
 for model in "$base" "$tuned"; do "$@" "$model"; done
 "$@" "$base" "${adapters[@]}"
