@@ -23,7 +23,8 @@ public struct FolderAdapter {
 
     var layout: AdapterLayout.Module {
       AdapterLayout.Module(
-        path: decomposed.path, role: decomposed.role, layout: decomposed.layout, rowCount: decomposed.shape[0],
+        path: decomposed.path, role: decomposed.role, layout: decomposed.layout,
+        rowCount: decomposed.shape[0],
         columnCount: decomposed.shape[1], largestRank: requestedRank)
     }
   }
