@@ -43,6 +43,9 @@ struct ConsumerArguments: ParsableArguments {
           source, for: profile, model: try consumerModel(at: basePath, adapter: folder.path, for: profile),
           factorType: factorType)
         for note in try notes + export.write(to: new) { Messages.printNotice("note: \(note)") }
+        if !notes.isEmpty {
+          Messages.printNotice("note: the errors in report.json and the card are those before --project-out")
+        }
         // The card tells how PEFT loads the folder.
         for file in profile.hasPEFTFiles ? ["README.md", "report.json"] : ["report.json"]
         where FileManager.default.fileExists(atPath: old + "/" + file) {
