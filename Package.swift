@@ -97,7 +97,8 @@ let targets: [Target] = [
   .testTarget(
     name: "AdaptersTests",
     dependencies: ["Adapters", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),
-  .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "LinearAlgebra", "TestSupport"]),
+  .testTarget(
+    name: "AnalysisTests", dependencies: ["Analysis", "Checkpoints", "LinearAlgebra", "TestSupport"]),
   .testTarget(
     name: "InitialisationsTests",
     dependencies: ["Initialisations", "Checkpoints", "LinearAlgebra", "WeightSources", "TestSupport"]),

@@ -133,7 +133,9 @@ struct Unbraid: ParsableCommand {
       CommandGroup(
         name: "Comparison",
         subcommands: [
-          VerifyCommand.self
+          CompareCommand.self,
+          OverlapCommand.self,
+          VerifyCommand.self,
         ]),
     ])
 }

@@ -216,7 +216,7 @@ extension UnbraidSuite {
         "the layout depends on the base model, and the adapter names none; give its folder with --base",
         AdapterFixture([plain]), for: "llama.cpp", status: 64)
       try expect(
-        "there is no config.json in '/nowhere', which the adapter names",
+        "there is no config.json in '/nowhere'; give its folder with --base",
         AdapterFixture([plain], fields: #""r":2,"base_model_name_or_path":"/nowhere""#), for: "all",
         status: 64)
       try expect(

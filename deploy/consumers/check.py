@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import comparing
 import decompositions
 import extraction
 import initialisations
@@ -15,7 +16,7 @@ import spectra
 import tensors
 from support import Skip
 
-TOPICS = [extraction, decompositions, initialisations, merging, profiles, spectra, tensors]
+TOPICS = [extraction, decompositions, initialisations, merging, profiles, spectra, comparing, tensors]
 
 
 def main():

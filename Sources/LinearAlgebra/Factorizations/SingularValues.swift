@@ -21,11 +21,7 @@ private let smallestResolvedRatio = 1e-5
 
 private func valuesByDenseSVD(of matrix: borrowing Matrix<Float>) throws(LAPACKError) -> [Double] {
   let (rows, columns) = matrix.shape
-  var work = Matrix<Double>(uninitializedRows: rows, columns: columns)
-  for row in 0..<rows {
-    let (wide, narrow) = (work.view.row(row), matrix.view.row(row))
-    for column in narrow.indices { wide[column] = Double(narrow[column]) }
-  }
+  var work = matrix.widened()
   var values = [Double](repeating: 0, count: min(rows, columns))
   // LAPACK reads the row-major A as Aᵀ, which has the same singular values.
   let info = work.withMutableElements { elements in

@@ -62,6 +62,9 @@ public struct FolderAdapter {
     notes = record.notes + ruleNotes
   }
 
+  /// The base model's folder or file, where it was.
+  public var basePath: String { folder.record.base }
+
   /// Writes the adapter and lets it appear.
   ///
   /// - Parameter output: Where to.

@@ -20,8 +20,7 @@ struct ScanChoice {
   init(_ checkpoint: Checkpoint, _ configuration: ModelConfiguration?) throws {
     path = checkpoint.path
     let naming = PEFTNaming(configuration: configuration, tensorNames: checkpoint.sortedNames)
-    // Paired with itself, the checkpoint passes the checks of every other command.
-    let tensors = try Pairing(base: checkpoint, tuned: checkpoint).pairs.map(\.tuned)
+    let tensors = try Pairing(weightsOf: checkpoint).pairs.map(\.tuned)
     weights = tensors.filter { $0.name.hasSuffix(".weight") && $0.elementType.isReadableAsFloat }.map {
       tensor in
       let role = ModuleRole(tensor: tensor.name, shape: tensor.shape)

@@ -70,6 +70,16 @@ public struct ScanPlan: Sendable, Codable {
       + (request.isCompatible ? [("--compat", "on")] : [])
   }
 
+  /// The units as the job sees them.
+  var jobUnits: [JobUnit] {
+    units.map { number in
+      let weight = modules[number].weight
+      return JobUnit(
+        cost: modules[number].operations, path: weight.filePath, offset: weight.offset,
+        byteCount: weight.byteCount)
+    }
+  }
+
   /// Sees that a rank can hold the largest module.
   ///
   /// - Throws: `ScanPlanError.outOfMemory` if it cannot.

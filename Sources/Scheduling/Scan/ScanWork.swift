@@ -1,5 +1,4 @@
 internal import Analysis
-internal import Checkpoints
 internal import Foundation
 internal import LinearAlgebra
 internal import WeightSources
@@ -17,17 +16,8 @@ struct ScanWork: UnitWork {
   init(_ plan: ScanPlan) { self.plan = plan }
 
   func load(_ unit: Int, group: RankGroup) throws -> SharedMatrix<Float> {
-    let module = plan.modules[plan.units[unit]]
-    guard let shape = module.matrixShape else { preconditionFailure("a unit has a matrix") }
-    let bytes = try reader.deltas.readBytes(module.weight)
-    let matrix = module.weight.elementType.decode(bytes, rows: shape[0], columns: shape[1])
-    if let place = matrix.firstNonFinite() {
-      throw SourceError.notFinite(
-        file: module.weight.filePath, tensor: module.weight.name,
-        index: module.weight.shape.count == 1 ? [place.column] : [place.row, place.column],
-        value: "\(matrix[place.row, place.column])")
-    }
-    return SharedMatrix(matrix)
+    let weight = plan.modules[plan.units[unit]].weight
+    return SharedMatrix(try reader.deltas.readDelta(TensorPair(weight: weight)).takeMatrix())
   }
 
   func compute(_ unit: Int, _ loaded: SharedMatrix<Float>, group: RankGroup) throws -> [UInt8] {

@@ -44,7 +44,7 @@ struct ScanCommand: JobCommand {
   }
 
   private func completedSummary(_ plan: ScanPlan, at path: String) -> String? {
-    ScanReport.completed(at: path, plan, version: Unbraid.version)?.summary
+    UnitReport.completed(at: path, plan.request, inputs: plan.inputs, version: Unbraid.version)?.summary
   }
 
   private func scan(
@@ -58,7 +58,7 @@ struct ScanCommand: JobCommand {
     let job = ScanJob(plan, resources: resources, version: Unbraid.version)
     let outcome = try job.run(on: world, into: folder, notify: Messages.printNotice) { state in
       progress.show(
-        state.finishedCount, of: state.moduleCount, share: state.share, bytesDone: state.bytesDone)
+        state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
     }
     progress.finish()
     if let outcome {
