@@ -71,6 +71,9 @@ import WeightSources
     #expect(try jittered(2) != first)
     #expect(Set(first).count == 4, "every module has numbers of its own")
     for values in first {
+      #expect(Set(zip(values, [8.0, 4, 2, 1]).map { $0 / $1 }).count == 4, "and every value")
+    }
+    for values in first {
       for (value, whole) in zip(values, [8.0, 4, 2, 1]) {
         #expect(abs(value / whole - 1) < 0.25 && value != whole)
       }
