@@ -16,11 +16,13 @@ public enum InitialisationError: Error, CustomStringConvertible, Equatable, Send
   case uselessCovariance(module: String, problem: String)
   /// An entry is beyond the range of the type it is stored in.
   case overflow(module: String, type: ElementType, value: Double)
+  /// A module that a rank cannot hold.
+  case outOfMemory(module: String, neededBytes: Int, allowedBytes: Int)
 
   /// Whether the command line is to blame rather than the data.
   public var isUsage: Bool {
     switch self {
-    case .tiedHead, .embedding: true
+    case .tiedHead, .embedding, .outOfMemory: true
     default: false
     }
   }
@@ -45,6 +47,11 @@ public enum InitialisationError: Error, CustomStringConvertible, Equatable, Send
       "the covariance of module '\(module)' \(problem); collect it again on more text"
     case .overflow(let module, let type, let value):
       "module '\(module)': \(value) does not fit \(type.rawValue); use --factor-dtype f32, or leave the module out"
+    case .outOfMemory(let module, let needed, let allowed):
+      "module '\(module)' needs \(megabytes(needed)) MB, and --memory-per-rank allows \(megabytes(allowed)) MB; start "
+        + "fewer ranks a machine, allow more memory, or leave the module out"
     }
   }
+
+  private func megabytes(_ count: Int) -> Int { (count + 999_999) / 1_000_000 }
 }

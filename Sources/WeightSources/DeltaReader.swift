@@ -79,9 +79,10 @@ public final class DeltaReader {
 
   /// The stored bytes of one tensor.
   public func readBytes(_ location: TensorLocation) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: location.byteCount)
-    try bytes.withUnsafeMutableBytes { buffer in
-      try open(location.filePath).file.read(into: buffer, at: location.offset, of: location.name)
+    let bytes = try [UInt8](unsafeUninitializedCapacity: location.byteCount) { elements, initializedCount in
+      try open(location.filePath).file.read(
+        into: UnsafeMutableRawBufferPointer(elements), at: location.offset, of: location.name)
+      initializedCount = location.byteCount
     }
     bytesRead += location.byteCount
     return bytes

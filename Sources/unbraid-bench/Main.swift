@@ -10,6 +10,7 @@ struct UnbraidBench: ParsableCommand {
     abstract: "Measures unbraid and makes model pairs to measure with.",
     subcommands: [
       SVDBenchmark.self, KernelBenchmark.self, ReadBenchmark.self, ExtractBenchmark.self, ExactBenchmark.self,
-      TensorBenchmark.self, JointBenchmark.self, ScalingTable.self, SweepBenchmark.self, MakePair.self,
+      TensorBenchmark.self, JointBenchmark.self, ScalingTable.self, SweepBenchmark.self,
+      AdapterBenchmark.self, MakePair.self,
     ])
 }

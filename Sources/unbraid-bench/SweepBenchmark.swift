@@ -87,11 +87,4 @@ struct SweepBenchmark: ParsableCommand {
   private var words: [String] {
     launcher.split(separator: " ").map(String.init) + ["-n", "\(ranks)", builtProgram]
   }
-
-  private func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.path + "/unbraid-bench-\(UUID())"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
-  }
 }

@@ -116,7 +116,7 @@ struct Unbraid: ParsableCommand {
           DecomposeCommand.self,
           JointCommand.self,
           SweepCommand.self,
-          ScanCommand.self, CompareCommand.self,
+          ScanCommand.self,
         ]),
       CommandGroup(
         name: "Result",
@@ -133,7 +133,9 @@ struct Unbraid: ParsableCommand {
       CommandGroup(
         name: "Comparison",
         subcommands: [
-          VerifyCommand.self
+          CompareCommand.self,
+          OverlapCommand.self,
+          VerifyCommand.self,
         ]),
     ])
 }

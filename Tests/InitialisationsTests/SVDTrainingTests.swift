@@ -20,7 +20,9 @@ import Testing
 
   @Test(
     "a fraction is rounded down, also to nothing",
-    arguments: [([100, 3072], 0.999, 99), ([3072, 3072], 0.3333, 1023), ([9, 50], 0.1, 0), ([9, 50], 1, 9)])
+    arguments: [
+      ([100, 3072], 0.999, 99), ([3072, 3072], 0.3333, 1023), ([9, 50], 0.1, 0), ([9, 50], 1, 9),
+    ])
   func roundsDown(shape: [Int], fraction: Double, count: Int) {
     #expect(SVDTraining.valueCount(ofShape: shape, fraction: fraction) == count)
   }

@@ -10,6 +10,8 @@ struct AdapterFolder {
   private let files: [String: Data]
 
   /// The part of report.json that the tests check, under the names that stand in the file.
+  ///
+  /// What only an extraction has is nothing or zero in the report of an adapter that was made of a decomposition.
   struct Report: Decodable {
     let bytesRead: Int
     let carriedOverCount: Int
@@ -20,6 +22,23 @@ struct AdapterFolder {
     let seconds: Double
     let version: String
     let blas: String
+
+    private enum CodingKeys: CodingKey {
+      case bytesRead, carriedOverCount, modules, leftOut, notes, ranks, seconds, version, blas
+    }
+
+    init(from decoder: any Decoder) throws {
+      let fields = try decoder.container(keyedBy: CodingKeys.self)
+      bytesRead = try fields.decodeIfPresent(Int.self, forKey: .bytesRead) ?? 0
+      carriedOverCount = try fields.decodeIfPresent(Int.self, forKey: .carriedOverCount) ?? 0
+      ranks = try fields.decodeIfPresent([Rank].self, forKey: .ranks) ?? []
+      blas = try fields.decodeIfPresent(String.self, forKey: .blas) ?? ""
+      modules = try fields.decode([Module].self, forKey: .modules)
+      leftOut = try fields.decode([LeftOut].self, forKey: .leftOut)
+      notes = try fields.decode([String].self, forKey: .notes)
+      seconds = try fields.decode(Double.self, forKey: .seconds)
+      version = try fields.decode(String.self, forKey: .version)
+    }
 
     struct Module: Decodable {
       let module: String

@@ -163,6 +163,21 @@ extension UnbraidSuite {
       #expect(result.status == 65 && !failing.folder.contents.contains { $0.hasPrefix("out") })
     }
 
+    @Test("the language model of a multimodal one has each consumer's names")
+    func multimodal() throws {
+      let fixture = try AdapterFixture(
+        [.init("model.language_model.layers.1.mlp.up_proj", rank: 2, inputs: 6, outputs: 8)],
+        base: #""model_type":"gemma3","text_config":{"model_type":"gemma3_text","num_hidden_layers":3}"#)
+      try #require(fixture.export(for: "all").status == 0)
+      let file = try RawGGUF(fixture.folder.file("out/adapter.gguf"))
+      #expect(file.metadata["general.architecture"] == "gemma3")
+      #expect(Set(file.tensors.keys) == ["blk.1.ffn_up.weight.lora_a", "blk.1.ffn_up.weight.lora_b"])
+      let tensors = try RawSafetensors.read(fixture.folder.file("out/mlx/adapters.safetensors"))
+      let path = "language_model.model.layers.1.mlp.up_proj"
+      #expect(Set(tensors.keys) == [path + ".lora_a", path + ".lora_b"])
+      #expect(try fixture.configuration("out/mlx/adapter_config.json")["num_layers"] as? Int == 3)
+    }
+
     @Test("one scale stays a scale, and the factors keep their bytes")
     func commonScale() throws {
       let fixture = try AdapterFixture(
@@ -216,7 +231,7 @@ extension UnbraidSuite {
         "the layout depends on the base model, and the adapter names none; give its folder with --base",
         AdapterFixture([plain]), for: "llama.cpp", status: 64)
       try expect(
-        "there is no config.json in '/nowhere', which the adapter names",
+        "there is no config.json in '/nowhere'; give its folder with --base",
         AdapterFixture([plain], fields: #""r":2,"base_model_name_or_path":"/nowhere""#), for: "all",
         status: 64)
       try expect(

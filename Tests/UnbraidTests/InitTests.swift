@@ -240,6 +240,7 @@ extension UnbraidSuite {
         (
           ["--as", "pissa", "--covariance", "x.safetensors"], 64, "--covariance does not belong to --as pissa"
         ),
+        (["--as", "milora", "--memory-per-rank", "100M"], 64, " MB, and --memory-per-rank allows 105 MB"),
         (
           ["--as", "corda", "--covariance", "/nonexistent.safetensors"], 65,
           "/nonexistent.safetensors: no such file"

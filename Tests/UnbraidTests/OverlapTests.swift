@@ -185,6 +185,23 @@ extension UnbraidSuite {
       #expect(largestDifference(itself.firstInSecond.all, [1, 1, 1]) < 1e-5)
     }
 
+    @Test("a decomposition has the updates of the adapter made of it")
+    func decomposition() throws {
+      let workspace = try Workspace(JointPair.noise())
+      let folder = workspace.folder.file("decomposition")
+      let made = try Workspace.run([
+        "decompose", workspace.basePath, workspace.tunedPath, "-o", folder, "--rank", "4",
+      ])
+      try #require(made.status == 0, "\(made.errorOutput)")
+      _ = try workspace.adapter(["--rank", "4", "--factor-dtype", "f32"])
+      for (first, second) in [(folder, workspace.outputPath), (workspace.outputPath, folder)] {
+        let report = try overlap(first, second)
+        #expect(abs(report.cosine - 1) < 1e-5)
+        #expect(largestDifference(report.firstInSecond.all, [1, 1, 1]) < 1e-5)
+        #expect(report.onlyInFirst.isEmpty && report.onlyInSecond.isEmpty)
+      }
+    }
+
     @Test("the picture has every module of both panels and is XML")
     func heatMap() throws {
       let pairs = [

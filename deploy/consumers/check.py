@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import comparing
+import decompositions
 import extraction
 import initialisations
 import merging
@@ -15,7 +16,7 @@ import spectra
 import tensors
 from support import Skip
 
-TOPICS = [comparing, extraction, initialisations, merging, profiles, spectra, tensors]
+TOPICS = [extraction, decompositions, initialisations, merging, profiles, spectra, comparing, tensors]
 
 
 def main():

@@ -181,7 +181,7 @@ def double_precision():
 def corda_equals_pefts_own(folder):
     """Both modes against PEFT's code in double precision, and ipm against PEFT as it is.
 
-    In single precision the last triplets of kpm are not those of the matrix: PEFT's products are off by up to a half.
+    In single precision the last triplets of W·C are mostly rounding, which PEFT's products for kpm then are too.
     """
     require_tinyllama()
     collect_covariances(folder, token_windows((PAIRS / "text/base_heldout.txt").read_text().split("\n\n\n"))[:64])
@@ -195,10 +195,14 @@ def corda_equals_pefts_own(folder):
         with double_precision():
             preprocess_corda(model, corda_config(folder, mode, 16))
             figures.append(f"{mode}: {compare(ours, peft_factors(get_peft_model(model, corda_config(folder, mode, 16))), 1e-3)}")
-    model = from_disk(BASE, torch.float32)
-    preprocess_corda(model, corda_config(folder, "ipm", 16))
-    theirs = peft_factors(get_peft_model(model, corda_config(folder, "ipm", 16)))
-    figures.append(f"ipm in single precision: {compare(factors(folder / 'ipm/adapter'), theirs, 3e-2)}")
+    for mode in ("ipm", "kpm"):
+        model = from_disk(BASE, torch.float32)
+        preprocess_corda(model, corda_config(folder, mode, 16))
+        theirs = peft_factors(get_peft_model(model, corda_config(folder, mode, 16)))
+        off = max(((b @ a - theirs[n][1] @ theirs[n][0]).norm() / (b @ a).norm()).item()
+                  for n, (a, b) in factors(folder / mode / "adapter").items())
+        require(mode == "kpm" or off < 1e-2, f"in single precision PEFT's products for {mode} are off by {off:.1e}")
+        figures.append(f"PEFT's products for {mode} in single precision are off by up to {off:.1e}")
     return "; ".join(figures)
 
 
@@ -215,7 +219,7 @@ def corda_keeps_more(folder):
     """
     require_tinyllama()
     windows = token_windows((PAIRS / "text/base_heldout.txt").read_text().split("\n\n\n"))
-    seen, held_out = windows[::2], windows[1::2]
+    seen, held_out = windows[::2][:160], windows[1::2][:160]
     collect_covariances(folder, seen)
     figures = [f"loss {held_out_loss(from_disk(BASE, torch.float32), held_out):.5f}"]
     for fraction in ("0.25", "0.5"):

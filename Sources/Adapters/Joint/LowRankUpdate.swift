@@ -25,30 +25,17 @@ package struct LowRankUpdate: Sendable {
     self.a = a
   }
 
-  /// ‖B·A‖_F², from the small inner products of both factors in double precision.
+  /// ‖B·A‖_F².
   package var energy: Double {
-    let left = gramMatrix(b.matrix.view.transposed)
-    let right = gramMatrix(a.matrix.view)
-    var sum = 0.0
-    for row in 0..<rank {
-      for column in 0..<row { sum += 2 * left[row, column] * right[row, column] }
-      sum += left[row, row] * right[row, row]
-    }
-    return max(0, sum)
+    energyOfProducts([Double](repeating: 1, count: rank), b.matrix.transposed(), a.matrix)
   }
 
-  /// ‖B·A − B'·A'‖_F², likewise: right to about 1e-15 of the larger energy.
+  /// ‖B·A − B'·A'‖_F², right to about 1e-15 of the larger energy.
   package func squaredDistance(to other: LowRankUpdate) -> Double {
-    let rank = rank + other.rank
-    let left = Matrix<Float>(uninitializedRows: b.rowCount, columns: rank)
-    left.view.columns(0..<self.rank).copy(from: b.matrix.view)
-    let rest = left.view.columns(self.rank..<rank)
-    rest.copy(from: other.b.matrix.view)
-    rest.scale(by: -1)
-    let right = Matrix<Float>(uninitializedRows: rank, columns: a.columnCount)
-    right.view.rows(0..<self.rank).copy(from: a.matrix.view)
-    right.view.rows(self.rank..<rank).copy(from: other.a.matrix.view)
-    return LowRankUpdate(b: left, a: right).energy
+    let signs = [Double](repeating: 1, count: rank) + [Double](repeating: -1, count: other.rank)
+    return energyOfProducts(
+      signs, stacked(b.matrix.transposed(), other.b.matrix.transposed()),
+      stacked(a.matrix, other.a.matrix))
   }
 
   /// The best update of a smaller rank, √σ on each side.

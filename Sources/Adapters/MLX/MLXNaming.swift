@@ -7,11 +7,13 @@ struct MLXNaming {
   /// What the weight of an update is called: the module's path.
   func place(of update: WeightUpdate) -> ConsumerPlace {
     let path = ModulePath(update.path)
+    // mlx-lm's multimodal models hold the whole language model under this name.
+    let prefix = path.isInLanguageModel ? "language_model." : ""
     guard let layer = path.layer else {
       switch path.rest {
-      case "transformer.wte", "wte": return .matrix("model.wte")
+      case "transformer.wte", "wte": return .matrix(prefix + "model.wte")
       case "lm_head" where tiesWordEmbeddings: return .none("the model's head is its embedding")
-      case "lm_head", "model.embed_tokens": return .matrix(path.rest)
+      case "lm_head", "model.embed_tokens": return .matrix(prefix + path.rest)
       default: return .none("mlx-lm has no such module outside of the layers")
       }
     }
@@ -21,9 +23,9 @@ struct MLXNaming {
         return .none("mlx-lm has no such module in an expert")
       }
       let container = expert.container.dropLast("experts".count) + "switch_mlp"
-      return .expert("\(stem).\(layer).\(container).\(name)", index: expert.index)
+      return .expert("\(prefix)\(stem).\(layer).\(container).\(name)", index: expert.index)
     }
-    return .matrix("\(stem).\(layer).\(path.rest)")
+    return .matrix("\(prefix)\(stem).\(layer).\(path.rest)")
   }
 }
 

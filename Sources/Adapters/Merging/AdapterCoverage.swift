@@ -41,47 +41,64 @@ public struct AdapterCoverage: Sendable {
     guard adapter.configuration.targetParameters.isEmpty else {
       throw MergeError.parameters(adapter: adapter.path, names: adapter.configuration.targetParameters)
     }
-    var model = ModelUnderAdapters(base, configuration: configuration)
-    let table = model.tiedTable
-    let head = adapter.modules.first { model.tensor($0.path + ".weight") == nil && isHead($0.path) }
-    if let table, let head {
-      model = ModelUnderAdapters(
-        base.repeating(table, as: head.path + ".weight"), configuration: configuration)
-    }
-    let pairs = Dictionary(uniqueKeysWithValues: pairing.pairs.map { ($0.name, $0) })
-    func pair(_ tensor: TensorLocation) throws -> TensorPair {
-      // A tied head is the table under another name.
-      let name = head.map { tensor.name == $0.path + ".weight" } ?? false ? table?.name : tensor.name
-      guard let pair = pairs[name ?? tensor.name] else { throw MergeError.notInBoth(tensor: tensor.name) }
-      return pair
-    }
+    let tensors = ChangedTensors(of: adapter, base: base, configuration: configuration, pairing: pairing)
     var replacements: [String: TensorLocation] = [:]
     for saved in adapter.saved {
-      replacements[try model.tensor(replacedBy: saved, in: adapter).name] = saved.location
+      replacements[try tensors.model.tensor(replacedBy: saved, in: adapter).name] = saved.location
     }
-    var covered: [Covered] = []
-    for module in adapter.modules {
-      let weight = try model.weight(of: module, in: adapter)
-      covered.append(
-        Covered(
-          name: module.path, pair: try pair(weight.tensor),
-          replacement: replacements.removeValue(forKey: weight.tensor.name),
-          addition: .factors(module, weight.layout)))
+    func covered(_ name: String, _ tensor: TensorLocation, _ addition: Covered.Addition) throws -> Covered {
+      Covered(
+        name: name, pair: try tensors.pair(tensor),
+        replacement: replacements.removeValue(forKey: tensor.name), addition: addition)
     }
-    for module in adapter.modules where module.bias != nil {
-      guard let bias = model.tensor(module.path + ".bias") else { continue }
-      covered.append(
-        Covered(
-          name: bias.name, pair: try pair(bias), replacement: replacements.removeValue(forKey: bias.name),
-          addition: .bias(module)))
+    let factors = try adapter.modules.map { module in
+      let weight = try tensors.model.weight(of: module, in: adapter)
+      return try covered(module.path, weight.tensor, .factors(module, weight.layout))
     }
-    for (name, replacement) in replacements.sorted(by: { $0.key < $1.key }) {
-      guard let pair = pairs[name] else { throw MergeError.notInBoth(tensor: name) }
-      covered.append(Covered(name: name, pair: pair, replacement: replacement, addition: .nothing))
+    let biases = try adapter.modules.filter { $0.bias != nil }.compactMap { module in
+      try tensors.model.tensor(module.path + ".bias").map { try covered($0.name, $0, .bias(module)) }
     }
-    self.covered = covered
-    let names = Set(covered.map(\.pair.name))
+    let whole = try replacements.keys.sorted().compactMap { name in
+      try tensors.model.checkpoint.tensors[name].map { try covered(name, $0, .nothing) }
+    }
+    self.covered = factors + biases + whole
+    // Factors of a tied head say nothing of the table as an embedding.
+    let names = Set(self.covered.filter { $0.name != tensors.tiedHead }.map(\.pair.name))
     uncovered = pairing.pairs.filter { !names.contains($0.name) && $0.isNumeric }
+  }
+}
+
+/// The tensors of a pair of models that an adapter may change.
+private struct ChangedTensors {
+  /// The base model, with a tied head under its own name if the adapter has one.
+  let model: ModelUnderAdapters
+  /// The path of that head.
+  let tiedHead: String?
+  private let table: TensorLocation?
+  private let pairs: [String: TensorPair]
+
+  init(of adapter: PEFTAdapter, base: Checkpoint, configuration: ModelConfiguration?, pairing: Pairing) {
+    let plain = ModelUnderAdapters(base, configuration: configuration)
+    table = plain.tiedTable
+    let head = adapter.modules.first { plain.tensor($0.path + ".weight") == nil && isHead($0.path) }?.path
+    if let table, let head {
+      model = ModelUnderAdapters(
+        base.repeating(table, as: head + ".weight"), configuration: configuration)
+      tiedHead = head
+    } else {
+      model = plain
+      tiedHead = nil
+    }
+    pairs = Dictionary(uniqueKeysWithValues: pairing.pairs.map { ($0.name, $0) })
+  }
+
+  /// A tensor of the base model in both models.
+  func pair(_ tensor: TensorLocation) throws -> TensorPair {
+    let isTiedHead = tiedHead.map { tensor.name == $0 + ".weight" } ?? false
+    guard let pair = pairs[isTiedHead ? table?.name ?? "" : tensor.name] else {
+      throw MergeError.notInBoth(tensor: tensor.name)
+    }
+    return pair
   }
 }
 

@@ -78,6 +78,7 @@ public struct Projection {
   /// - Parameters:
   ///   - update: A's.
   ///   - module: Its path, as A has it.
+  /// - Returns: Factors of the same rank.
   /// - Throws: `LAPACKError`, or what is wrong with B.
   package func apply(to update: LowRankUpdate, module: String) throws -> LowRankUpdate {
     guard let place = places[module], let found = try other.update(at: place) else { return update }

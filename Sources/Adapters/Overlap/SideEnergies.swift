@@ -1,5 +1,3 @@
-internal import LinearAlgebra
-
 /// How much of an update lies in the subspaces of another one, as parts of its own energy ‖Δ‖².
 ///
 /// With P and Q the orthogonal projections onto what the other one writes to and reads from.
@@ -33,24 +31,5 @@ public struct SideEnergies: Sendable, Codable, Equatable {
       total > 0 ? parts.reduce(0) { $0 + $1.energy * $1.part[keyPath: side] } / total : 0
     }
     self.init(outputs: mean(\.outputs), inputs: mean(\.inputs), both: mean(\.both))
-  }
-}
-
-extension LowRankUpdate {
-  /// How much of the update lies in the subspaces of another one, and its own energy.
-  func energies(inside other: UpdateSubspaces) -> (energy: Double, part: SideEnergies) {
-    let total = energy
-    guard total > 0 else { return (0, SideEnergies(outputs: 0, inputs: 0, both: 0)) }
-    let left = Matrix<Float>(uninitializedRows: other.rank, columns: rank)
-    multiply(other.outputs.matrix.view, b.matrix.view, into: left.view)
-    let right = Matrix<Float>(uninitializedRows: rank, columns: other.rank)
-    multiply(a.matrix.view, other.inputs.matrix.view.transposed, into: right.view)
-    let (narrowB, narrowA) = (SharedMatrix(left), SharedMatrix(right))
-    func part(_ b: SharedMatrix<Float>, _ a: SharedMatrix<Float>) -> Double {
-      min(1, LowRankUpdate(b: b, a: a).energy / total)
-    }
-    return (
-      total, SideEnergies(outputs: part(narrowB, a), inputs: part(b, narrowA), both: part(narrowB, narrowA))
-    )
   }
 }

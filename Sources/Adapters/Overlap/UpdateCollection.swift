@@ -22,9 +22,8 @@ public struct CollectedUpdate: Sendable {
 
 /// Opens the folder of an adapter or of a decomposition.
 ///
-/// - Parameters:
-///   - path: The folder; of a joint decomposition of several fine-tuned models, `#` and the number of one, 0 the first,
-///     may follow.
+/// - Parameter path: The folder; of a joint decomposition of several fine-tuned models, `#` and the number of one, 0 the
+///   first, may follow.
 /// - Returns: Its updates.
 /// - Throws: What is wrong with it, as the readers of each kind say it.
 public func openUpdates(_ path: String) throws -> any UpdateCollection {
@@ -32,7 +31,10 @@ public func openUpdates(_ path: String) throws -> any UpdateCollection {
   let number = parts.count == 2 ? Int(parts[1]) : nil
   let folder = tidyPath(number == nil ? path : parts[0])
   func holds(_ file: String) -> Bool { FileManager.default.fileExists(atPath: folder + "/" + file) }
-  guard holds(JointFolder.recordFile) else { return try AdapterUpdates(PEFTAdapter.open(folder)) }
+  guard holds(DecompositionFolder.recordFile) else { return try AdapterUpdates(PEFTAdapter.open(folder)) }
+  if try DecompositionFolder.format(of: folder) == DecompositionRecord.currentFormat {
+    return DecomposedUpdates(try DecompositionFolder(path: folder))
+  }
   return try JointUpdates(JointFolder(path: folder), tuned: number)
 }
 
@@ -63,6 +65,30 @@ struct AdapterUpdates: UpdateCollection {
     b.view.scale(by: weight.scale)
     guard b.sumOfSquares() > 0, factors.a.matrix.sumOfSquares() > 0 else { return nil }
     return CollectedUpdate(factors: LowRankUpdate(b: SharedMatrix(b), a: factors.a))
+  }
+}
+
+/// The updates of a decomposition module by module, under the paths that PEFT has for the modules.
+struct DecomposedUpdates: UpdateCollection {
+  var path: String { folder.path }
+  var modules: [String] { folder.record.modules.map(\.path) }
+  private let folder: DecompositionFolder
+
+  init(_ folder: DecompositionFolder) { self.folder = folder }
+
+  func shape(of index: Int) -> [Int] {
+    let module = folder.record.modules[index]
+    return [module.outputCount, module.inputCount]
+  }
+
+  func update(at index: Int) throws -> CollectedUpdate? {
+    let module = folder.record.modules[index]
+    guard module.rank > 0 else { return nil }
+    let values = try folder.values(of: module)
+    let vectors = try folder.vectors(of: module, keeping: Array(values.indices))
+    var b = Matrix<Float>(uninitializedRows: vectors.u.rowCount, columns: values.count)
+    vectors.u.scaleColumns(by: values.map { Float($0) }, into: &b)
+    return CollectedUpdate(factors: LowRankUpdate(b: b, a: vectors.vh.firstRows(values.count)))
   }
 }
 

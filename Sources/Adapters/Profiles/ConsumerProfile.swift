@@ -17,6 +17,9 @@ public enum ConsumerProfile: String, Sendable, CaseIterable {
   /// Whether nothing can be written without the base model's configuration.
   public var needsModel: Bool { parts.contains(.llamaCpp) }
 
+  /// Whether PEFT's own files are among those that are written.
+  public var hasPEFTFiles: Bool { parts.contains { $0 == .peft || $0 == .vllm } }
+
   /// The ranks that vLLM can be told to make room for (`--max-lora-rank`).
   static let vllmRanks = [1, 8, 16, 32, 64, 128, 256, 320, 512]
 }

@@ -6,10 +6,13 @@ struct ModulePath {
   let rest: String
   /// What comes before the number, without its dot.
   let stem: String
+  /// Whether it is in the language model of a multimodal model, whose name is left out of the rest.
+  let isInLanguageModel: Bool
 
   init(_ path: String) {
     var parts = path.split(separator: ".").map(String.init)
     // The language model of a multimodal one is the model as far as text goes.
+    isInLanguageModel = parts.contains("language_model")
     parts.removeAll { $0 == "language_model" }
     if parts.starts(with: ["model", "model"]) { parts.removeFirst() }
     guard let place = parts.firstIndex(where: { Int($0) != nil }), place + 1 < parts.count else {

@@ -24,7 +24,7 @@ public enum ProfileError: Error, CustomStringConvertible, Equatable, Sendable {
     switch self {
     case .noModel(let adapter, let named):
       "\(adapter): the layout depends on the base model, and "
-        + (named.map { "there is no config.json in '\($0)', which the adapter names" }
+        + (named.map { "there is no config.json in '\($0)'" }
           ?? "the adapter names none") + "; give its folder with --base"
     case .unknownFamily(let modelType, let known):
       "the base model's type is '\(modelType ?? "unknown")', and what llama.cpp does to weights is known for "

@@ -24,6 +24,29 @@ public struct ProfileExport {
     self.factorType = factorType
   }
 
+  /// Refuses what no adapter of a model could be written as, before there is one.
+  ///
+  /// - Parameters:
+  ///   - profile: Who is going to load it.
+  ///   - model: Facts of the base model.
+  ///   - largestRank: The largest rank that a module may have.
+  /// - Throws: `ProfileError`.
+  public static func check(_ profile: ConsumerProfile, model: ConsumerModel?, largestRank: Int)
+    throws(ProfileError)
+  {
+    if profile.parts.contains(.llamaCpp), model.flatMap(GGUFNaming.init) == nil {
+      throw .unknownFamily(modelType: model?.modelType, known: GGUFNaming.knownModelTypes)
+    }
+    if profile.parts.contains(.vllm) { _ = try vllmRank(for: largestRank) }
+  }
+
+  private static func vllmRank(for rank: Int) throws(ProfileError) -> Int {
+    guard let room = ConsumerProfile.vllmRanks.first(where: { $0 >= rank }) else {
+      throw .rankTooLarge(rank: rank, largest: ConsumerProfile.vllmRanks.last ?? 0)
+    }
+    return room
+  }
+
   /// Writes all files into a folder that exists and is empty.
   ///
   /// - Returns: Sentences on what is left out, and on what the consumer must be told.
@@ -51,9 +74,7 @@ public struct ProfileExport {
   }
 
   private func writeVLLM(to folder: String) throws -> [String] {
-    guard let rank = ConsumerProfile.vllmRanks.first(where: { $0 >= largestRank }) else {
-      throw ProfileError.rankTooLarge(rank: largestRank, largest: ConsumerProfile.vllmRanks.last ?? 0)
-    }
+    let rank = try Self.vllmRank(for: largestRank)
     let scaling = UniformScaling(source.updates, rank: rank)
     // In the folder for all, PEFT must find its fused experts.
     let dividesExperts = profile == .vllm

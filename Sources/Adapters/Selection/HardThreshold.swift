@@ -6,11 +6,12 @@ internal import Foundation
 /// ω(β)·median, ω = λ/√μ, where λ(β) = √(2(β+1) + 8β/((β+1) + √(β²+14β+1))) and μ is the median of the
 /// Marchenko-Pastur law. ω is computed, not the paper's cubic fit. The median must be among the values that are stored; where
 /// it is not, the noise is told from the energy that they leave.
-struct HardThreshold {
+package struct HardThreshold {
   /// What to keep is above it.
-  let value: Double
+  package let value: Double
 
-  init(_ spectrum: ModuleSpectrum) {
+  /// The threshold for a spectrum.
+  package init(_ spectrum: ModuleSpectrum) {
     let (short, long) = (spectrum.fullRank, spectrum.shape.max() ?? 1)
     let law = MarchenkoPastur(aspect: Double(short) / Double(max(1, long)))
     if let median = median(of: spectrum) {
@@ -54,13 +55,13 @@ private func noise(_ spectrum: ModuleSpectrum, _ law: MarchenkoPastur) -> Double
 }
 
 /// The law of the squared singular values of white noise, divided by the longer side.
-struct MarchenkoPastur {
+package struct MarchenkoPastur {
   private let aspect: Double
   /// Shares of the law and of its mean below each of a number of points, ascending.
   private let points: [(value: Double, share: Double, mean: Double)]
 
   /// The law for an aspect ratio from above 0 to 1.
-  init(aspect: Double) {
+  package init(aspect: Double) {
     self.aspect = aspect
     // With x = 1 + β + 2√β·cos φ the density is 2sin²φ/(πx) dφ, which is smooth.
     let count = 4_000
@@ -76,13 +77,13 @@ struct MarchenkoPastur {
   }
 
   /// λ(β): the threshold for noise of strength 1, in units of the square root of the longer side.
-  var hardThreshold: Double {
+  package var hardThreshold: Double {
     let root = (aspect * aspect + 14 * aspect + 1).squareRoot()
     return (2 * (aspect + 1) + 8 * aspect / (aspect + 1 + root)).squareRoot()
   }
 
   /// μ(β): half of the values are below it.
-  var median: Double {
+  package var median: Double {
     let total = points.last?.share ?? 1
     guard let upper = points.firstIndex(where: { $0.share >= total / 2 }), upper > 0 else { return 1 }
     let (low, high) = (points[upper - 1], points[upper])
@@ -96,7 +97,7 @@ struct MarchenkoPastur {
   ///
   /// - Parameter quantile: From 0 to 1.
   /// - Returns: 0 to 1.
-  func meanBelow(quantile: Double) -> Double {
+  package func meanBelow(quantile: Double) -> Double {
     let total = points.last?.share ?? 1
     let mean = points.last?.mean ?? 1
     return (points.first { $0.share >= quantile * total * (1 - 1e-12) }?.mean ?? mean) / mean

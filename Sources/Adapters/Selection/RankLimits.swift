@@ -6,7 +6,7 @@ public struct RankLimits: Sendable, Codable, Equatable {
   public var fraction: Double?
   /// The smallest k with Σ_{i≤k} σᵢ² ≥ p·‖Δ‖² (PEFT's `convert_to_lora` with a float).
   public var energy: Double?
-  /// The smallest k with Σ_{i≤k} σᵢ² ≥ p²·‖Δ‖² (sd-scripts' `sv_fro`).
+  /// The smallest k with √(Σ_{i≤k} σᵢ²) ≥ p·‖Δ‖ (sd-scripts' `sv_fro`).
   public var frobenius: Double?
   /// Those with σᵢ > σ₁/p (sd-scripts' `sv_ratio`; LyCORIS' `ratio` is 1/p).
   public var ratio: Double?
@@ -86,7 +86,9 @@ public struct RankLimits: Sendable, Codable, Equatable {
     let energies = values.map { $0 * $0 }
     if let energy { counts.append(reaching(energy, of: spectrum.energy, energies)) }
     if let frobenius {
-      counts.append(published(reaching(frobenius * frobenius, of: spectrum.energy, energies), spectrum))
+      // The root of a share, not the square of the limit: at the threshold itself a square is rounded away from it.
+      let count = reaching(frobenius, of: spectrum.energy, energies) { $0.squareRoot() }
+      counts.append(published(count, spectrum))
     }
     if let ratio { counts.append(published(above(values[0] / ratio, spectrum), spectrum)) }
     if let cumulative { counts.append(cumulativeCount(cumulative, spectrum)) }
@@ -116,12 +118,15 @@ public struct RankLimits: Sendable, Codable, Equatable {
   }
 }
 
-/// The smallest k whose first k terms reach a share of a total; one more than there are if all do not.
-private func reaching(_ share: Double, of total: Double, _ terms: [Double]) -> Int {
+/// The smallest k whose first k terms reach a share of a total, or a function of it; one more than there are if all do
+/// not.
+private func reaching(
+  _ limit: Double, of total: Double, _ terms: [Double], _ measure: (Double) -> Double = { $0 }
+) -> Int {
   var sum = 0.0
   for (index, term) in terms.enumerated() {
     sum += term
-    if sum / total >= share { return index + 1 }
+    if measure(sum / total) >= limit { return index + 1 }
   }
   return terms.count + 1
 }

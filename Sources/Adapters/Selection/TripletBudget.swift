@@ -29,7 +29,7 @@ public enum TripletBudget: Sendable, Codable, Equatable {
   ///   - spectra: Each module's.
   ///   - bytesPerNumber: The width of the factors' type.
   /// - Returns: What the budget leaves, and the share of the energy where it cannot be reached.
-  func spread(
+  package func spread(
     _ choices: [TripletChoice], _ spectra: [ModuleSpectrum], bytesPerNumber: Int
   ) -> (choices: [TripletChoice], unreached: Double?) {
     let sorted = choices.enumerated().flatMap { module, choice in
@@ -43,8 +43,10 @@ public enum TripletBudget: Sendable, Codable, Equatable {
     case .bytes(let count): return (chosen(fitting(sorted, count / bytesPerNumber), choices), nil)
     case .energy(let share):
       let total = spectra.reduce(0) { $0 + $1.energy }
-      let (front, reached) = Self.front(of: sorted, reaching: share, of: total)
-      return (chosen(front, choices), reached < share ? reached : nil)
+      // Sums in another order differ in their last bits.
+      let wanted = share * total * (1 - 1e-12)
+      let (front, energy) = Self.front(of: sorted, reaching: wanted)
+      return (chosen(front, choices), energy < wanted ? energy / total : nil)
     }
   }
 
@@ -58,24 +60,23 @@ public enum TripletBudget: Sendable, Codable, Equatable {
     }
   }
 
-  /// The shortest front part of the list with a share of the energy, less what is not needed for it.
-  private static func front(of sorted: [Candidate], reaching share: Double, of total: Double) -> (
-    [Candidate], reached: Double
-  ) {
+  /// The shortest front part of the list with so much energy, less what is not needed for it, and its energy.
+  private static func front(of sorted: [Candidate], reaching wanted: Double) -> ([Candidate], energy: Double)
+  {
     var energy = 0.0
     var front: [Candidate] = []
-    for candidate in sorted where energy / total < share {
+    for candidate in sorted where energy < wanted {
       energy += candidate.energy
       front.append(candidate)
     }
-    let reached = energy / total
-    // The last one may have brought more than was missing: earlier ones of little energy can go, the dearest first.
+    guard energy >= wanted else { return (front, energy) }
+    // The last one may have brought more than was missing: others of little energy can go, the dearest first.
     for candidate in front.sorted(by: { ($1.cost, $0.energy) < ($0.cost, $1.energy) })
-    where (energy - candidate.energy) / total >= share {
+    where energy - candidate.energy >= wanted {
       energy -= candidate.energy
       front.removeAll { $0.module == candidate.module && $0.position == candidate.position }
     }
-    return (front, reached)
+    return (front, energy)
   }
 
   private func chosen(_ candidates: [Candidate], _ choices: [TripletChoice]) -> [TripletChoice] {

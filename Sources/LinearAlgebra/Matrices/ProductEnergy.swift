@@ -24,7 +24,8 @@ package func energyOfProducts(
     let own = coefficients[row] * leftGram[row, row] * rightGram[row, row]
     sum += coefficients[row] * (2 * crossed + own)
   }
-  return max(0, sum)
+  // A NaN is no energy of zero.
+  return sum < 0 ? 0 : sum
 }
 
 /// The rows of one matrix above those of another.

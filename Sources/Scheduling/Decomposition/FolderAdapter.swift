@@ -23,7 +23,8 @@ public struct FolderAdapter {
 
     var layout: AdapterLayout.Module {
       AdapterLayout.Module(
-        path: decomposed.path, role: decomposed.role, layout: decomposed.layout, rowCount: decomposed.shape[0],
+        path: decomposed.path, role: decomposed.role, layout: decomposed.layout,
+        rowCount: decomposed.shape[0],
         columnCount: decomposed.shape[1], largestRank: requestedRank)
     }
   }
@@ -60,6 +61,9 @@ public struct FolderAdapter {
       factorType: factorType, writesBias: request.savesBias)
     notes = record.notes + ruleNotes
   }
+
+  /// The base model's folder or file, where it was.
+  public var basePath: String { folder.record.base }
 
   /// Writes the adapter and lets it appear.
   ///

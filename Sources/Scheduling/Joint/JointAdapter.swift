@@ -67,6 +67,9 @@ public struct JointAdapter: Sendable {
     base = try BaseModules(path: request.basePath ?? folder.record.base, of: folder.record)
   }
 
+  /// The base model's folder or file, as it was found.
+  public var basePath: String { base.path }
+
   /// What a person should know about the edit.
   public var notes: [String] { edit.notes }
 

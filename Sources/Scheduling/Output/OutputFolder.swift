@@ -15,6 +15,8 @@ public final class OutputFolder {
   /// Folders above it that did not exist before, deepest first.
   private var madeParents: [String] = []
   private var lock: FolderLock?
+  /// What is to be made of the complete contents before they appear.
+  public var finishing: ((OutputFolder) throws -> Void)?
 
   /// Where finished work is kept for a job that is started again.
   public var journalPath: String { partialPath + "/journal" }
@@ -83,8 +85,22 @@ public final class OutputFolder {
     _ = try makeFolders(contentsPath)
   }
 
+  /// Makes the contents anew from what they are now.
+  ///
+  /// - Parameter body: Called with the folder that holds what was made so far, and the empty one of the contents.
+  /// - Throws: `OutputError.failed` if the system refuses, and what `body` throws.
+  public func remakeContents(_ body: (_ old: String, _ new: String) throws -> Void) throws {
+    let old = partialPath + "/remade"
+    try removeAll(old)
+    guard rename(contentsPath, old) == 0 else { throw OutputError.system("rename", contentsPath) }
+    try clearContents()
+    try body(old, contentsPath)
+    try removeAll(old)
+  }
+
   /// Lets the contents appear under the folder's name, durably, and removes everything else.
   public func publish() throws {
+    try finishing?(self)
     try syncFolder(contentsPath)
     // The name may exist as an empty folder, which rename replaces.
     guard rename(contentsPath, path) == 0 else { throw OutputError.system("rename", path) }

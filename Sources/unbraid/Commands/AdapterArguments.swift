@@ -5,7 +5,8 @@ import ArgumentParser
 struct AdapterArguments: ParsableArguments {
   @Option(
     name: .customLong("factor-dtype"),
-    help: "Type of the written factors (default: bf16 if both models are bf16, else f32; f32 of a joint one).")
+    help: "Type of the written factors (default: bf16 if both models are bf16, else f32; f32 of a joint one)."
+  )
   var factorType: FactorType?
 
   @Option(

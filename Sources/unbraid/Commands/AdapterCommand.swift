@@ -30,6 +30,8 @@ struct AdapterCommand: JobCommand {
   @OptionGroup(title: "Joint decompositions") var joint: JointAdapterArguments
   @OptionGroup var modules: SelectionArguments
   @OptionGroup var adapter: AdapterArguments
+  @OptionGroup(title: "Consumers") var consumer: ConsumerArguments
+  @OptionGroup(title: "Other adapters") var projection: ProjectionArguments
   @OptionGroup var output: OutputArguments
 
   func run(on world: borrowing Communicator) throws {
@@ -39,11 +41,17 @@ struct AdapterCommand: JobCommand {
       try refuse(
         limits.givenBesidesRank + edits.givenForValues + modules.given + adapter.givenForTriplets,
         of: "decompositions module by module")
-      try joint.run(folder, rank: limits.rank, edits, adapter, output: output.path)
+      try joint.run(folder, rank: limits.rank, edits, adapter, output: output.path) { output, basePath in
+        consumer.prepare(
+          output, basePath: basePath, factorType: adapter.factorType, projection: projection)
+      }
     } else {
       try refuse(joint.given, of: "joint decompositions")
-      let adapter = try FolderAdapter(request(), version: Unbraid.version)
-      let report = try adapter.write(to: OutputFolder(path: output.path))
+      let maker = try FolderAdapter(request(), version: Unbraid.version)
+      let made = try OutputFolder(path: output.path)
+      consumer.prepare(
+        made, basePath: maker.basePath, factorType: adapter.factorType, projection: projection)
+      let report = try maker.write(to: made)
       for note in report.notes { Messages.printNotice("note: \(note)") }
       print("\(output.path): \(report.summary)")
     }

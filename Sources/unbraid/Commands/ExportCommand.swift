@@ -1,5 +1,5 @@
 import Adapters
-public import ArgumentParser
+import ArgumentParser
 import Checkpoints
 import Foundation
 import MPI
@@ -43,18 +43,7 @@ struct ExportCommand: JobCommand {
   )
   var factorType: FactorType?
 
-  @Option(
-    help: ArgumentHelp(
-      "Take out what another adapter or decomposition holds: its folder.",
-      discussion: """
-        With P and Q the orthogonal projections onto what B's update of a module writes to and reads from, A's update
-        D becomes (I - P) D (I - Q): none of B's directions is written to or read from any more, to the rounding of
-        the factors, which are written in f32 unless told otherwise. Modules that B does not change stay as they are.
-        """), completion: .directory)
-  var projectOut: String?
-
-  @Option(help: "On which side: out takes P alone, in takes Q alone.")
-  var projectSide = ProjectionSide.both
+  @OptionGroup var projection: ProjectionArguments
 
   func run(on world: borrowing Communicator) throws {
     try withOutput(output.path, on: world, completed: { nil }) { folder in
@@ -63,7 +52,7 @@ struct ExportCommand: JobCommand {
       let adapter = try PEFTAdapter.open(tidyPath(adapter))
       let model = try model(of: adapter)
       try folder.clearContents()
-      let (source, notes) = try source(of: adapter)
+      let (source, notes) = try adapterSource(adapter, projection)
       let export = ProfileExport(source, for: profile, model: model, factorType: factorType)
       let sentences = try notes + export.write(to: folder.contentsPath)
       try folder.publish()
@@ -72,28 +61,12 @@ struct ExportCommand: JobCommand {
     }
   }
 
-  /// The adapter's updates, without those of another one if that was asked for, and what to say about it.
-  private func source(of adapter: PEFTAdapter) throws -> (any UpdateSource, [String]) {
-    let source = try PEFTUpdateSource(adapter)
-    guard let projectOut else { return (source, []) }
-    let projection = try Projection(
-      removing: try openUpdates(projectOut), from: try openUpdates(adapter.path), on: projectSide)
-    return (
-      try ProjectedSource(source, projection),
-      ["--project-out changes \(projection.affected.count) of \(adapter.modules.count) modules"]
-    )
-  }
-
   /// Facts of the base model; nil if they are not there and the profile can do without.
   private func model(of adapter: PEFTAdapter) throws -> ConsumerModel? {
     let named = adapter.configuration.baseModelNameOrPath
-    if let path = base ?? named, let model = try ConsumerModel.read(modelPath: path) { return model }
-    guard base == nil, !profile.needsModel else {
-      throw ProfileError.noModel(adapter: adapter.path, named: base ?? named)
+    if let base, try ConsumerModel.read(modelPath: base) == nil {
+      throw ProfileError.noModel(adapter: adapter.path, named: base)
     }
-    return nil
+    return try consumerModel(at: base ?? named, adapter: adapter.path, for: profile)
   }
 }
-
-extension ConsumerProfile: ExpressibleByArgument {}
-extension ProjectionSide: ExpressibleByArgument {}

@@ -1,3 +1,4 @@
+import Adapters
 import ArgumentParser
 import LinearAlgebra
 import MPI
@@ -17,6 +18,7 @@ struct ExtractCommand: JobCommand {
 
   @OptionGroup var arguments: ExtractionArguments
   @OptionGroup var resourceArguments: ResourceArguments
+  @OptionGroup var consumer: ConsumerArguments
   @OptionGroup var output: OutputArguments
 
   var carriesOn: Bool { true }
@@ -28,7 +30,13 @@ struct ExtractCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     let request = try arguments.request()
     let plan = try sharedPlan(request, on: world)
+    let basePath = request.basePath ?? request.tunedPath
+    if world.rank == 0 {
+      let largestRank = plan.layout.modules.map(\.largestRank).max() ?? 1
+      try consumer.check(basePath: basePath, largestRank: largestRank)
+    }
     try withOutput(output.path, on: world, completed: { completedSummary(plan) }) { folder in
+      if let folder { consumer.prepare(folder, basePath: basePath, factorType: request.factorType) }
       try extract(plan, into: folder, on: world)
     }
   }

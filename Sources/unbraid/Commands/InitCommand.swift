@@ -95,8 +95,10 @@ struct InitCommand: JobCommand {
     let request = try request()
     let bytes = world.rank == 0 ? try InitialisationPlan(request).encoded() : []
     let plan = try InitialisationPlan(decoding: world.broadcast(bytes, root: 0))
+    let resources = try resourceArguments.resources(on: world)
+    try plan.checkMemory(resources)
     try withOutput(output.path, on: world, completed: { completedSummary(plan) }) { folder in
-      try initialise(plan, into: folder, on: world)
+      try initialise(plan, resources, into: folder, on: world)
     }
   }
 
@@ -114,9 +116,9 @@ struct InitCommand: JobCommand {
   }
 
   private func initialise(
-    _ plan: InitialisationPlan, into folder: OutputFolder?, on world: borrowing Communicator
+    _ plan: InitialisationPlan, _ resources: JobResources, into folder: OutputFolder?,
+    on world: borrowing Communicator
   ) throws {
-    let resources = try resourceArguments.resources(on: world)
     if world.rank == 0 {
       for notice in resources.notices + plan.notes { Messages.printNotice("note: \(notice)") }
     }

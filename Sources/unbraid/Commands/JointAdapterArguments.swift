@@ -25,9 +25,10 @@ struct JointAdapterArguments: ParsableArguments {
     ])
   }
 
-  /// Makes the adapter.
+  /// Makes the adapter; `prepare` gets the folder that it is to be in, and the base model's path.
   func run(
-    _ folder: String, rank: Int?, _ edits: EditArguments, _ shared: AdapterArguments, output: String
+    _ folder: String, rank: Int?, _ edits: EditArguments, _ shared: AdapterArguments, output: String,
+    prepare: (OutputFolder, String) -> Void
   ) throws {
     var edit = ComponentEdit()
     (edit.keep, edit.drop, edit.scale, edit.groups) = (edits.keep, edits.drop, edits.scale, group)
@@ -37,7 +38,9 @@ struct JointAdapterArguments: ParsableArguments {
     (request.basePath, request.baseName, request.tuned, request.rank) = (base, shared.baseName, tuned, rank)
     let adapter = try JointAdapter(request)
     for note in adapter.notes { Messages.printNotice("note: \(note)") }
-    let report = try adapter.write(into: OutputFolder(path: output), version: Unbraid.version)
+    let made = try OutputFolder(path: output)
+    prepare(made, adapter.basePath)
+    let report = try adapter.write(into: made, version: Unbraid.version)
     print("\(output): \(report.summary)")
   }
 }

@@ -14,7 +14,7 @@ struct OverlapCommand: JobCommand {
       from, how much of the energy of one lies in the subspaces of the other, and what that would be for directions
       drawn at random. For a joint decomposition as A, the same for each of its components.
 
-      A and B are folders of LoRA adapters in PEFT's format or of 'unbraid joint'. Of a decomposition of several
+      A and B are folders of LoRA adapters in PEFT's format, of 'unbraid decompose' or of 'unbraid joint'. Of a decomposition of several
       fine-tuned models, DIR#0 is the first one.
 
       Example:  unbraid overlap chat-adapter code-adapter --heat-map overlap.svg
