@@ -81,18 +81,22 @@ public struct StackTucker: Sendable {
         from: state,
         keep: keep)
       guard let seen else { return nil }
-      try self.init(seen, .ranks(layerRanks + [left, right]), stack)
+      try self.init(
+        seen, .ranks(layerRanks + [left, right]), hasLayerBasis: options.layerRank != nil, stack)
     case .tolerance(let tolerance):
       guard let seen = try SeenCore(stack, tolerance: tolerance) else { return nil }
       let allowed = tolerance * tolerance * stack.scaledEnergy - (stack.scaledEnergy - seen.energy)
       let inner = min(0.999_999, max(1e-7, allowed / seen.energy).squareRoot())
       let leftWhole = options.layerRank == nil ? Set(0..<whole) : Set(0..<whole - 1)
-      try self.init(seen, .tolerance(inner, whole: leftWhole), stack)
+      try self.init(
+        seen, .tolerance(inner, whole: leftWhole), hasLayerBasis: options.layerRank != nil, stack)
     }
   }
 
   /// Collective: from a core, which rank 0 decomposes.
-  private init(_ seen: SeenCore, _ truncation: TuckerDecomposition.Truncation, _ stack: SliceStack) throws {
+  private init(
+    _ seen: SeenCore, _ truncation: TuckerDecomposition.Truncation, hasLayerBasis: Bool, _ stack: SliceStack
+  ) throws {
     let found = try stack.ranks.fromFirst { try coreDecomposition(of: seen.core, truncation) }
     let bases = found.dropLast()
     let modes = bases.count
@@ -111,8 +115,8 @@ public struct StackTucker: Sendable {
     self.left = SharedMatrix(left)
     self.right = SharedMatrix(right)
     self.core = core.map { Float($0) }
-    let layers = bases[modes - 3]
-    layerBasis = layers.rowCount < stack.layerCount ? SharedMatrix(layers.matrix.narrowed()) : nil
+    // A basis of all layers turns the core as any other does.
+    layerBasis = hasLayerBasis ? SharedMatrix(bases[modes - 3].matrix.narrowed()) : nil
     let scale = 1 / (stack.factor * stack.factor)
     report = Report(
       capturedEnergies: seen.subspaces.capturedEnergies.map { $0 * scale },

@@ -18,7 +18,11 @@ public struct Runtime: ~Copyable {
   ///
   /// - Throws: An `MPIError` if MPI fails to start or offers no `MPI_THREAD_FUNNELED`.
   public init() throws(MPIError) {
-    if !Launcher.isPresent { setenv("OMPI_MCA_ess_singleton_isolated", "1", 0) }
+    if !Launcher.isPresent {
+      setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)
+      // It needs none, and one that ends removes the folder from under another that begins.
+      setenv("OMPI_MCA_orte_create_session_dirs", "0", 0)
+    }
     // Looking for network hardware that one machine has no use for takes a fifth of a second of every start.
     if Launcher.isOnOneMachine { setenv("OMPI_MCA_pml", "ob1", 0) }
     var level: Int32 = 0

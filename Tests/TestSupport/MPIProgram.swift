@@ -87,9 +87,11 @@ public struct MPIProgram: Sendable {
     let options = [
       "--oversubscribe", "--bind-to", "none", "--timeout", "\(timeoutSeconds)", "-n", "\(ranks)",
     ]
+    // Jobs that end remove the folder that all of a user's jobs share; one that is about to use it fails.
+    let own = ["OMPI_MCA_orte_tmpdir_base": try SessionFolders.next()]
     return try ProcessRunner.start(
       "mpirun", options + [executable] + firstArguments + arguments,
-      environment: Self.environment.merging(environment) { _, added in added })
+      environment: Self.environment.merging(own) { $1 }.merging(environment) { _, added in added })
   }
 
   /// Starts the program alone.

@@ -53,6 +53,7 @@ extension UnbraidSuite {
         let memory = ranks == 3 ? ["--memory-per-rank", "1K", "--threads", "2"] : []
         let result = try joint(workspace, options + memory, ranks: ranks, output: path)
         try #require(result.status == 0, "\(result.errorOutput)")
+        #expect(result.errorOutput.contains("more than --memory-per-rank allows") == (ranks == 3))
         #expect(try JointOutput(path).files == folder.files, "\(ranks) ranks")
         if ranks == 7 { #expect(result.errorOutput.contains("2 of 7 ranks have nothing to do")) }
       }
@@ -94,6 +95,15 @@ extension UnbraidSuite {
         (["--rank", "0"], 64, "--rank is 0; give a number of 1 or more"),
         (["--method", "cp", "--tolerance", "0.5"], 64, "--tolerance belongs to --method tucker"),
         (["--tolerance", "1.5"], 64, "--tolerance is 1.5"), (["--ranks", "5"], 64, "--ranks is '5'"),
+        (["--tolerance", "0.5", "--layer-rank", "2"], 64, "--layer-rank gives a number where --tolerance"),
+        (["--starts", "5"], 64, "--starts belongs to --method cp, and --method tucker was given"),
+        (["--side", "auto"], 64, "--side belongs to --method shared"),
+        (["--side", "in"], 64, "--side belongs to --method shared"),
+        (["--method", "shared", "--steps", "2"], 64, "--steps belongs to --method tucker and cp"),
+        (
+          ["--group", "q_proj", "--group", "self_attn.q"], 64,
+          "'model.layers.8.self_attn.q_proj' matches both --group 'q_proj' and --group 'self_attn.q'"
+        ),
       ])
     func refusals(options: [String], status: Int32, sentence: String) throws {
       let workspace = try Workspace(JointPair.noise())
@@ -103,10 +113,12 @@ extension UnbraidSuite {
       #expect(!FileManager.default.fileExists(atPath: workspace.outputPath + ".partial"))
     }
 
-    @Test("ranks above the dimensions are clamped and said; the whole of it rebuilds the fine-tune")
-    func clamped() throws {
+    @Test(
+      "ranks above the dimensions are clamped and said; the whole of it rebuilds the fine-tune",
+      arguments: [[], ["--layer-rank", "99"]])
+    func clamped(options: [String]) throws {
       let workspace = try Workspace(JointPair.noise())
-      let result = try joint(workspace, ["--rank", "99"])
+      let result = try joint(workspace, ["--rank", "99"] + options)
       try #require(result.status == 0, "\(result.errorOutput)")
       #expect(result.errorOutput.contains("group 'self_attn.q_proj': rank 99 of the outputs became 24"))
       #expect(result.errorOutput.contains("group 'self_attn.q_proj': rank 99 of the inputs became 20"))

@@ -7,10 +7,12 @@ struct UniformScaling: Equatable {
   /// What the consumer multiplies every product by.
   let scale: Double
 
-  /// The largest rank, and the scale of all updates if they have one in common; otherwise 1, and B takes each scale up.
+  /// The largest rank, and the scale of all updates if they have one in common that is not 0, by which llama.cpp means 1;
+  /// otherwise 1, and B takes each scale up.
   init(_ updates: [AdapterUpdate], rank: Int) {
     let scales = Set(updates.map(\.scale))
-    self.init(rank: rank, scale: scales.count == 1 ? scales.first ?? 1 : 1)
+    let common = scales.count == 1 ? scales.first : nil
+    self.init(rank: rank, scale: common == 0 ? 1 : common ?? 1)
   }
 
   /// A rank and a scale of one's own.

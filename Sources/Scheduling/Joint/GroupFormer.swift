@@ -17,7 +17,8 @@ struct GroupFormer {
 
   /// One group a pattern, or one a type of module.
   ///
-  /// - Throws: `SourceError` for a pattern that does not parse or matches nothing, `JointPlanError` if nothing is left.
+  /// - Throws: `SourceError` for a pattern that does not parse or matches nothing, `JointPlanError` if nothing is left
+  ///   or a module would be in two groups.
   mutating func groups(_ patterns: [String]) throws -> [LayerGroup] {
     let modules = commonModules()
     var members: [(name: String, modules: [String])] = []
@@ -25,9 +26,16 @@ struct GroupFormer {
       members = Dictionary(grouping: modules) { LayerPlace(module: $0).type }
         .map { ($0.key, $0.value) }.sorted { $0.name < $1.name }
     } else {
+      var owners: [String: String] = [:]
       for pattern in patterns {
         let regex = try parsePattern(pattern, option: "--group", candidates: modules)
-        members.append((pattern, modules.filter { $0.contains(regex) }))
+        let matched = modules.filter { $0.contains(regex) }
+        for module in matched {
+          if let owner = owners.updateValue(pattern, forKey: module) {
+            throw JointPlanError.inTwoGroups(module: module, patterns: [owner, pattern])
+          }
+        }
+        members.append((pattern, matched))
       }
     }
     let groups = members.compactMap { group($0.name, $0.modules) }

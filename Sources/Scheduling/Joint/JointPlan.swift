@@ -54,6 +54,17 @@ public struct JointPlan: Sendable, Codable {
     return ModuleCost.processBytes + 8 * rows * columns + 4 * vectors * (rows + columns) * levels
   }
 
+  /// A sentence if a group needs more memory than a rank is allowed: it is decomposed all the same, without keeping slices.
+  public func memoryNotes(_ resources: JobResources) -> [String] {
+    let largest = groups.max { workspaceBytes(of: $0) < workspaceBytes(of: $1) }
+    guard let largest, workspaceBytes(of: largest) > resources.memoryPerRank else { return [] }
+    let megabytes = (workspaceBytes(of: largest) + 999_999) / 1_000_000
+    return [
+      "group '\(largest.name)' needs about \(megabytes) MB a rank, more than --memory-per-rank allows "
+        + "(\(resources.memoryPerRank / 1_000_000) MB)"
+    ]
+  }
+
   /// What tells this job from others.
   public func identity(version: String) -> JobIdentity {
     let paths = [("BASE", request.basePath)] + request.tunedPaths.map { ("TUNED", $0) }
@@ -142,6 +153,8 @@ extension LayerGroup {
 public enum JointPlanError: Error, CustomStringConvertible, Equatable, Sendable {
   /// No group has two layers.
   case nothingToStack(moduleCount: Int, example: String)
+  /// Two patterns match one module.
+  case inTwoGroups(module: String, patterns: [String])
 
   /// One sentence with what was found and the remedy.
   public var description: String {
@@ -149,6 +162,8 @@ public enum JointPlanError: Error, CustomStringConvertible, Equatable, Sendable 
     case .nothingToStack(let count, let example):
       "none of the \(count) selected modules (such as '\(example)') has another one of its type and shape to be "
         + "decomposed with; select more layers, or make groups with --group"
+    case .inTwoGroups(let module, let patterns):
+      "'\(module)' matches both --group '\(patterns[0])' and --group '\(patterns[1])'; a module belongs to one group"
     }
   }
 }

@@ -46,11 +46,11 @@ public struct JointRequest: Sendable, Codable, Equatable {
     case `in`
   }
 
-  /// A request of given parts.
+  /// A request of given parts; 20 starts if no number is given.
   /// - Throws: `JointRequestError` for numbers out of their range or options that do not go together.
   public init(
     basePath: String, tunedPaths: [String], method: JointMethod, size: Size, layerRank: Int?, side: Side?,
-    groupPatterns: [String], selection: ModuleSelection.Options, seed: UInt64, startCount: Int,
+    groupPatterns: [String], selection: ModuleSelection.Options, seed: UInt64, startCount: Int?,
     stepLimit: Int?, acceptsMixedTypes: Bool, comparesSeparateSVDs: Bool
   ) throws(JointRequestError) {
     switch size {
@@ -58,15 +58,31 @@ public struct JointRequest: Sendable, Codable, Equatable {
       guard min(out, `in`) >= 1 else { throw .notPositive(option: "--rank", value: min(out, `in`)) }
       guard method == .tucker || out == `in` else { throw .twoRanks(method: method.rawValue) }
     case .tolerance(let tolerance):
-      guard method == .tucker else { throw .onlyTucker(option: "--tolerance", method: method.rawValue) }
+      guard method == .tucker else {
+        throw .foreignOption("--tolerance", owners: "tucker", method: method.rawValue)
+      }
+      guard layerRank == nil else { throw .layerRankWithTolerance }
       guard tolerance > 0 && tolerance < 1 else { throw .toleranceOutOfRange(tolerance) }
     }
     if let layerRank {
-      guard method == .tucker else { throw .onlyTucker(option: "--layer-rank", method: method.rawValue) }
+      guard method == .tucker else {
+        throw .foreignOption("--layer-rank", owners: "tucker", method: method.rawValue)
+      }
       guard layerRank >= 1 else { throw .notPositive(option: "--layer-rank", value: layerRank) }
     }
-    guard startCount >= 1 else { throw .notPositive(option: "--starts", value: startCount) }
-    if let stepLimit, stepLimit < 0 { throw .notPositive(option: "--steps", value: stepLimit) }
+    if side != nil && method != .shared {
+      throw .foreignOption("--side", owners: "shared", method: method.rawValue)
+    }
+    if let startCount {
+      guard method == .cp else { throw .foreignOption("--starts", owners: "cp", method: method.rawValue) }
+      guard startCount >= 1 else { throw .notPositive(option: "--starts", value: startCount) }
+    }
+    if let stepLimit {
+      guard method != .shared else {
+        throw .foreignOption("--steps", owners: "tucker and cp", method: method.rawValue)
+      }
+      guard stepLimit >= 0 else { throw .notPositive(option: "--steps", value: stepLimit) }
+    }
     self.basePath = basePath
     self.tunedPaths = tunedPaths
     self.method = method
@@ -76,7 +92,7 @@ public struct JointRequest: Sendable, Codable, Equatable {
     self.groupPatterns = groupPatterns
     self.selection = selection
     self.seed = seed
-    self.startCount = startCount
+    self.startCount = startCount ?? 20
     self.stepLimit = stepLimit
     self.acceptsMixedTypes = acceptsMixedTypes
     self.comparesSeparateSVDs = comparesSeparateSVDs
@@ -91,8 +107,10 @@ public enum JointRequestError: Error, CustomStringConvertible, Equatable, Sendab
   case toleranceOutOfRange(Double)
   /// Two ranks for a method that has one.
   case twoRanks(method: String)
-  /// An option of Tucker with another method.
-  case onlyTucker(option: String, method: String)
+  /// An option of some methods with another one.
+  case foreignOption(_ option: String, owners: String, method: String)
+  /// A number of the layers' vectors where the tolerance finds the numbers.
+  case layerRankWithTolerance
 
   /// One sentence with the value and its range.
   public var description: String {
@@ -102,8 +120,10 @@ public enum JointRequestError: Error, CustomStringConvertible, Equatable, Sendab
       "--tolerance is \(value); give a relative error between 0 and 1, such as 0.5"
     case .twoRanks(let method):
       "--ranks gives two numbers, and --method \(method) has one; give --rank"
-    case .onlyTucker(let option, let method):
-      "\(option) belongs to --method tucker, and --method \(method) was given; leave out one of them"
+    case .foreignOption(let option, let owners, let method):
+      "\(option) belongs to --method \(owners), and --method \(method) was given; leave out one of them"
+    case .layerRankWithTolerance:
+      "--layer-rank gives a number where --tolerance finds the numbers; leave out one of them"
     }
   }
 }

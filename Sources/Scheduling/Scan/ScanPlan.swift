@@ -136,7 +136,7 @@ public enum ScanPlanError: Error, CustomStringConvertible, Equatable, Sendable {
       "\(path): no linear layer among the tensors; name types with --modules"
     case .outOfMemory(let module, let needed, let allowed):
       "module '\(module)' needs \((needed + 999_999) / 1_000_000) MB on one rank, --memory-per-rank allows "
-        + "\((allowed + 999_999) / 1_000_000) MB; start fewer ranks a machine, or leave it out with --modules"
+        + "\(allowed / 1_000_000) MB; start fewer ranks a machine, or leave it out with --modules"
     }
   }
 }

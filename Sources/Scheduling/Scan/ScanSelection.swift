@@ -12,7 +12,8 @@ public struct ScanSelection {
   /// - Throws: `LayerRatiosError` or `CheckpointError` if it is none.
   public init(path: String, topPercent: Int) throws {
     ratios = try LayerRatios(path: path)
-    baseName = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
+    let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
+    baseName = name.hasSuffix("_sorted") ? String(name.dropLast("_sorted".count)) : name
     self.topPercent = topPercent
   }
 

@@ -31,7 +31,7 @@ struct JointArguments: ParsableArguments {
   var layerRank: Int?
 
   @Option(help: "The side of a shared basis: in, out, or auto for that of the residual stream.")
-  var side: SideChoice = .auto
+  var side: SideChoice?
 
   @Option(
     help: ArgumentHelp(
@@ -41,8 +41,8 @@ struct JointArguments: ParsableArguments {
 
   @OptionGroup var modules: SelectionArguments
 
-  @Option(parsing: .unconditional, help: "Starts of cp on the core.")
-  var starts = 20
+  @Option(parsing: .unconditional, help: "Starts of cp on the core (default: 20).")
+  var starts: Int?
 
   @Option(
     parsing: .unconditional,
@@ -71,13 +71,25 @@ struct JointArguments: ParsableArguments {
   }
 
   func request() throws -> JointRequest {
-    return try JointRequest(
+    try JointRequest(
       basePath: tidyPath(base), tunedPaths: tuned.map(tidyPath), method: method, size: try size(),
-      layerRank: layerRank,
-      side: side == .auto ? nil : side == .out ? .out : .in, groupPatterns: group,
-      selection: modules.selection,
+      layerRank: layerRank, side: try sideOfBasis(), groupPatterns: group, selection: modules.selection,
       seed: seed, startCount: starts, stepLimit: steps, acceptsMixedTypes: acceptsMixedTypes,
       comparesSeparateSVDs: !noCompare)
+  }
+
+  /// Nil for that of the residual stream, and without `--side`.
+  private func sideOfBasis() throws -> JointRequest.Side? {
+    switch side {
+    case .in: return .in
+    case .out: return .out
+    case .auto?:
+      guard method == .shared else {
+        throw JointRequestError.foreignOption("--side", owners: "shared", method: method.rawValue)
+      }
+      return nil
+    case nil: return nil
+    }
   }
 
   private func size() throws -> JointRequest.Size {
