@@ -44,7 +44,8 @@ import Testing
   func cosines(rows: Int, columns: Int) throws {
     let base = TestMatrices.noise(rows: rows, columns: columns, seed: 1)
     let tuned = Self.sum(base, TestMatrices.noise(rows: rows, columns: columns, seed: 2))
-    let (old, new) = (try DenseSVD(of: base), try DenseSVD(of: tuned))
+    let old = try DenseSVD(of: base)
+    let new = try DenseSVD(of: tuned)
     let found = try IntruderDimensions(of: tuned, against: base, count: 5)
     for (index, direction) in found.directions.enumerated() {
       let largest = (0..<min(rows, columns)).map { other in
