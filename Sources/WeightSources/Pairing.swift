@@ -64,9 +64,7 @@ extension Pairing {
   /// - Throws: `SourceError` for quantised weights.
   public init(weightsOf checkpoint: Checkpoint) throws {
     try refuseQuantized(checkpoint)
-    pairs = checkpoint.sortedNames.compactMap { checkpoint.tensors[$0] }.map {
-      TensorPair(base: nil, tuned: $0)
-    }
+    pairs = checkpoint.sortedNames.compactMap { checkpoint.tensors[$0] }.map(TensorPair.init(weight:))
     onlyInBase = []
     onlyInTuned = []
     reshaped = []

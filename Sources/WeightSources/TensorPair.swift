@@ -7,12 +7,15 @@ public struct TensorPair: Sendable, Codable, Hashable {
   /// Where the fine-tuned model's values are.
   public let tuned: TensorLocation
 
-  /// Pairs two tensors of equal shape; without a base the other's own values stand where a difference would.
+  /// Pairs two tensors of equal shape, or none and one.
   public init(base: TensorLocation?, tuned: TensorLocation) {
     precondition(base == nil || base?.shape == tuned.shape, "a pair has one shape")
     self.base = base
     self.tuned = tuned
   }
+
+  /// A tensor whose own values stand where those of a pair have a difference.
+  public init(weight: TensorLocation) { self.init(base: nil, tuned: weight) }
 
   /// The tensor's name in the checkpoints.
   public var name: String { tuned.name }
