@@ -38,7 +38,7 @@ struct CompareWork: UnitWork {
   }
 
   private func read(_ weight: TensorLocation) throws -> SharedMatrix<Float> {
-    SharedMatrix(try reader.deltas.readDelta(TensorPair(weight: weight)).takeMatrix())
+    SharedMatrix(try reader.deltas.readDelta(TensorPair(base: nil, tuned: weight)).takeMatrix())
   }
 
   func compute(_ unit: Int, _ loaded: Loaded, group: RankGroup) throws -> [UInt8] {

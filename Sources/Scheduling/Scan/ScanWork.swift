@@ -17,7 +17,7 @@ struct ScanWork: UnitWork {
 
   func load(_ unit: Int, group: RankGroup) throws -> SharedMatrix<Float> {
     let weight = plan.modules[plan.units[unit]].weight
-    return SharedMatrix(try reader.deltas.readDelta(TensorPair(weight: weight)).takeMatrix())
+    return SharedMatrix(try reader.deltas.readDelta(TensorPair(base: nil, tuned: weight)).takeMatrix())
   }
 
   func compute(_ unit: Int, _ loaded: SharedMatrix<Float>, group: RankGroup) throws -> [UInt8] {
