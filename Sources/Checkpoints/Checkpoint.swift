@@ -41,9 +41,7 @@ public struct Checkpoint: Sendable {
   /// For a head that shares the embedding's weights and is to get its own.
   package func repeating(_ tensor: TensorLocation, as name: String) -> Checkpoint {
     var tensors = tensors
-    tensors[name] = TensorLocation(
-      name: name, elementType: tensor.elementType, shape: tensor.shape, filePath: tensor.filePath,
-      fileSize: tensor.fileSize, offset: tensor.offset, byteCount: tensor.byteCount)
+    tensors[name] = tensor.renamed(name)
     return Checkpoint(path: path, files: files, tensors: tensors)
   }
 

@@ -29,6 +29,13 @@ public struct TensorLocation: Sendable, Codable, Hashable {
     self.byteCount = byteCount
   }
 
+  /// The same bytes under another name.
+  package func renamed(_ name: String) -> TensorLocation {
+    TensorLocation(
+      name: name, elementType: elementType, shape: shape, filePath: filePath, fileSize: fileSize,
+      offset: offset, byteCount: byteCount)
+  }
+
   /// The number of elements; 1 for a scalar.
   public var elementCount: Int { shape.reduce(1, *) }
 

@@ -82,7 +82,7 @@ public struct ModuleSelection: Sendable {
     let candidates = matrixCandidates(pairing, tuned: tuned, isHeadTied: isHeadTied)
     let filter = try ModuleFilter(options, candidates: candidates.map(\.name))
     if options.takesHead && !candidates.contains(where: { $0.role == .head }) {
-      throw SourceError.noHead(checkpoint: tuned.path)
+      throw noHead(pairing, tuned: tuned)
     }
     if options.takesEmbeddings && !candidates.contains(where: { $0.role == .embedding }) {
       throw SourceError.noEmbeddings(checkpoint: tuned.path)
@@ -122,6 +122,13 @@ extension ModuleSelection {
     leftOut = selections.flatMap(\.leftOut).filter { listed.insert($0.pair.name).inserted }
       .sorted { $0.pair.name < $1.pair.name }
   }
+}
+
+/// Why there is no head to take.
+private func noHead(_ pairing: Pairing, tuned: Checkpoint) -> SourceError {
+  let heads = pairing.onlyInTuned.filter { ModuleRole(tensor: $0.name, shape: $0.shape) == .head }
+  return heads.first.map { .headInOne(tensor: $0.name, checkpoint: tuned.path) }
+    ?? .noHead(checkpoint: tuned.path)
 }
 
 /// A matrix of the model, before the filters.

@@ -24,13 +24,15 @@ public enum SourceError: Error, CustomStringConvertible, Equatable, Sendable {
   case nothingSelected(candidateCount: Int)
   /// A head was asked for that the model does not have.
   case noHead(checkpoint: String)
+  /// The head was asked for, which one of two models ties to its embedding.
+  case headInOne(tensor: String, checkpoint: String)
   /// Embeddings were asked for that the model does not have.
   case noEmbeddings(checkpoint: String)
 
   /// Whether the command line is to blame rather than the data.
   public var isUsage: Bool {
     switch self {
-    case .patternMatchesNothing, .malformedPattern, .nothingSelected, .noHead, .noEmbeddings: true
+    case .patternMatchesNothing, .malformedPattern, .nothingSelected, .noHead, .headInOne, .noEmbeddings: true
     default: false
     }
   }
@@ -67,6 +69,9 @@ public enum SourceError: Error, CustomStringConvertible, Equatable, Sendable {
       "--targets, --include and --exclude together leave none of the \(count) modules"
     case .noHead(let checkpoint):
       "\(checkpoint): --head was given, but there is no output head among the tensors"
+    case .headInOne(let tensor, let checkpoint):
+      "\(checkpoint): --head was given, but only this model stores '\(tensor)' and the other one has the embedding for its "
+        + "head; leave out --head, or give the other one a head of its own"
     case .noEmbeddings(let checkpoint):
       "\(checkpoint): --embeddings was given, but there is no embedding among the tensors"
     }

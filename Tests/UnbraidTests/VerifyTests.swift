@@ -90,6 +90,23 @@ extension UnbraidSuite {
       #expect(result.errorOutput.contains("adapts module 'model.layers.7.mlp.up_proj', which "))
     }
 
+    @Test("a change of bias where the layer has none is refused, as by merge; zeros are none")
+    func noBias() throws {
+      let workspace = try Workspace()
+      func result(_ value: Double) throws -> ProcessResult {
+        var adapter = LoRAFixture()
+        adapter.add(Name.up, out: 48, in: 32, rank: 4)
+        adapter.add("\(Name.up).lora_B.bias", [48], Array(repeating: value, count: 48))
+        let path = workspace.folder.file("of-\(value)")
+        try adapter.write(to: path)
+        return try Workspace.run(["verify", workspace.basePath, workspace.tunedPath, path])
+      }
+      let refused = try result(1)
+      #expect(refused.status == 65)
+      #expect(refused.errorOutput.contains("changes the bias of module '\(Name.up)', which has none"))
+      #expect(try result(0).status == 0)
+    }
+
     /// The part of the report that the tests check.
     private struct Report: Decodable {
       let covered: [Covered]

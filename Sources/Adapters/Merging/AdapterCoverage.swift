@@ -55,50 +55,78 @@ public struct AdapterCoverage: Sendable {
       let weight = try tensors.model.weight(of: module, in: adapter)
       return try covered(module.path, weight.tensor, .factors(module, weight.layout))
     }
-    let biases = try adapter.modules.filter { $0.bias != nil }.compactMap { module in
-      try tensors.model.tensor(module.path + ".bias").map { try covered($0.name, $0, .bias(module)) }
+    let biases = try adapter.modules.compactMap { module in
+      try tensors.model.bias(changedBy: module, in: adapter).map { try covered($0.name, $0, .bias(module)) }
     }
     let whole = try replacements.keys.sorted().compactMap { name in
       try tensors.model.checkpoint.tensors[name].map { try covered(name, $0, .nothing) }
     }
     self.covered = factors + biases + whole
-    // Factors of a tied head say nothing of the table as an embedding.
-    let names = Set(self.covered.filter { $0.name != tensors.tiedHead }.map(\.pair.name))
-    uncovered = pairing.pairs.filter { !names.contains($0.name) && $0.isNumeric }
+    let names = Set(self.covered.map(\.pair.name))
+    uncovered = tensors.pairs.filter { !names.contains($0.name) && $0.isNumeric }
   }
 }
 
 /// The tensors of a pair of models that an adapter may change.
+///
+/// A head that the base model ties to its embedding is a tensor of its own as soon as the adapter or the fine-tune tells
+/// one from the other: PEFT changes the one module that an adapter names, never the other.
 private struct ChangedTensors {
-  /// The base model, with a tied head under its own name if the adapter has one.
+  /// The base model, with such a head under its own name.
   let model: ModelUnderAdapters
-  /// The path of that head.
-  let tiedHead: String?
-  private let table: TensorLocation?
-  private let pairs: [String: TensorPair]
+  /// Every tensor of both models, by name, then such a head.
+  let pairs: [TensorPair]
+  private let pairsByName: [String: TensorPair]
 
   init(of adapter: PEFTAdapter, base: Checkpoint, configuration: ModelConfiguration?, pairing: Pairing) {
     let plain = ModelUnderAdapters(base, configuration: configuration)
-    table = plain.tiedTable
-    let head = adapter.modules.first { plain.tensor($0.path + ".weight") == nil && isHead($0.path) }?.path
-    if let table, let head {
-      model = ModelUnderAdapters(
-        base.repeating(table, as: head + ".weight"), configuration: configuration)
-      tiedHead = head
-    } else {
-      model = plain
-      tiedHead = nil
-    }
-    pairs = Dictionary(uniqueKeysWithValues: pairing.pairs.map { ($0.name, $0) })
+    let head = separateHead(adapter, plain, pairing)
+    model =
+      head.flatMap(\.base).map {
+        ModelUnderAdapters(base.repeating($0, as: $0.name), configuration: configuration)
+      } ?? plain
+    pairs = pairing.pairs + (head.map { [$0] } ?? [])
+    pairsByName = Dictionary(uniqueKeysWithValues: pairs.map { ($0.name, $0) })
   }
 
   /// A tensor of the base model in both models.
   func pair(_ tensor: TensorLocation) throws -> TensorPair {
-    let isTiedHead = tiedHead.map { tensor.name == $0 + ".weight" } ?? false
-    guard let pair = pairs[isTiedHead ? table?.name ?? "" : tensor.name] else {
+    guard let pair = pairsByName[tensor.name] else {
       throw MergeError.notInBoth(tensor: tensor.name)
     }
     return pair
+  }
+}
+
+/// A tied head of the base model as a tensor of its own; nil if there is none, or if it is no other than the table.
+private func separateHead(_ adapter: PEFTAdapter, _ base: ModelUnderAdapters, _ pairing: Pairing)
+  -> TensorPair?
+{
+  func isHeadTensor(_ name: String) -> Bool {
+    name.hasSuffix(".weight") && isHead(modulePath(ofTensor: name))
+  }
+  guard let table = base.tiedTable, !base.checkpoint.sortedNames.contains(where: isHeadTensor),
+    let tunedTable = pairing.pairs.first(where: { $0.name == table.name })?.tuned
+  else { return nil }
+  let adapted = adapter.headModule(shape: table.shape)
+  let tuned = pairing.onlyInTuned.first { isHeadTensor($0.name) && $0.shape == table.shape }
+  guard adapted != nil || tuned != nil || adapter.changes(table, of: base) else { return nil }
+  let name = adapted.map { $0 + ".weight" } ?? tuned?.name ?? "lm_head.weight"
+  return TensorPair(base: table.renamed(name), tuned: (tuned ?? tunedTable).renamed(name))
+}
+
+extension PEFTAdapter {
+  /// The path of the head that it has factors for, or stores whole in a shape.
+  fileprivate func headModule(shape: [Int]) -> String? {
+    modules.first { isHead($0.path) }?.path
+      ?? saved.first {
+        $0.name.hasSuffix(".weight") && isHead(modulePath(ofTensor: $0.name)) && $0.location.shape == shape
+      }.map { modulePath(ofTensor: $0.name) }
+  }
+
+  /// Whether it changes a tensor of a model.
+  fileprivate func changes(_ tensor: TensorLocation, of model: ModelUnderAdapters) -> Bool {
+    (modules.map { $0.path + ".weight" } + saved.map(\.name)).contains { model.tensor($0) == tensor }
   }
 }
 

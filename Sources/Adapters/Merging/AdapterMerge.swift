@@ -1,5 +1,4 @@
 public import Checkpoints
-internal import LinearAlgebra
 public import WeightSources
 
 /// A model with some adapters added to it, worked out tensor by tensor.
@@ -85,13 +84,9 @@ private func collect(
     let weight = try model.weight(of: module, in: adapter)
     updates[weight.tensor.name, default: TensorUpdate()].products.append(
       .init(adapter: adapter, module: module, layout: weight.layout, weight: term.weight))
-    guard module.bias != nil else { continue }
-    if let bias = model.tensor(module.path + ".bias") {
+    if let bias = try model.bias(changedBy: module, in: adapter) {
       updates[bias.name, default: TensorUpdate()].biasChanges.append(
         .init(adapter: adapter, module: module, weight: term.weight))
-    } else if try adapter.readBias(of: module, with: DeltaReader())?.sumOfSquares() != 0 {
-      // Zeros stand for a layer without bias: PEFT gives every adapted layer one, or none.
-      throw MergeError.noBias(adapter: adapter.path, module: module.path)
     }
   }
 }

@@ -1,4 +1,5 @@
 public import Checkpoints
+internal import LinearAlgebra
 internal import WeightSources
 
 /// A model's tensors under the names by which PEFT adapters know them.
@@ -29,7 +30,7 @@ public struct ModelUnderAdapters: Sendable {
 
   /// The vocabulary's table, if the head shares it.
   public var tiedTable: TensorLocation? {
-    guard configuration?.tiesWordEmbeddings ?? false else { return nil }
+    guard configuration?.isHeadTied(in: checkpoint) ?? false else { return nil }
     // The vocabulary's table has most rows; position and type tables are embeddings too.
     return checkpoint.tensors.values
       .filter { ModuleRole(tensor: $0.name, shape: $0.shape) == .embedding }
@@ -71,6 +72,19 @@ public struct ModelUnderAdapters: Sendable {
         example: example(like: module.path))
     }
     return AdaptedWeight(tensor: tensor, layout: try layout(of: tensor, module, adapter))
+  }
+
+  /// The bias that an adapter's module changes; nil if it changes none.
+  ///
+  /// - Throws: `MergeError.noBias` if the layer has none and the change is not zero.
+  func bias(changedBy module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> TensorLocation? {
+    guard module.bias != nil else { return nil }
+    if let bias = tensor(module.path + ".bias") { return bias }
+    // Zeros stand for a layer without bias: PEFT gives every adapted layer one, or none.
+    guard try adapter.readBias(of: module, with: DeltaReader())?.sumOfSquares() == 0 else {
+      throw MergeError.noBias(adapter: adapter.path, module: module.path)
+    }
+    return nil
   }
 
   /// A weight of a model with the side that is its input.

@@ -48,8 +48,8 @@ private struct TiedChanges {
   var headName: String? { headModule?.path ?? savedHead.map { modulePath(ofTensor: $0.name) } }
 
   func areEqual(_ reader: DeltaReader) throws -> Bool {
-    if adapter.configuration.ensuresWeightTying && headName == nil { return true }
-    return try areModulesEqual(reader) && areSavedEqual(reader)
+    // `ensure_weight_tying` says what was wished for: where PEFT really ties, it stores the head's tensors too.
+    try areModulesEqual(reader) && areSavedEqual(reader)
   }
 
   /// Whether A of one is Bᵀ of the other, both ways.

@@ -102,6 +102,14 @@ extension PEFTAdapter {
     try module.readFactors(with: reader)
   }
 
+  /// The files with its tensors, as they are now.
+  ///
+  /// - Throws: `CheckpointError` if one cannot be asked.
+  public func inputFiles() throws -> [InputFile] {
+    let files = modules.map(\.a.filePath) + saved.map(\.location.filePath)
+    return try Set(files).sorted().map { try InputFile(path: $0) }
+  }
+
   /// The change of a module's bias as one row, not yet scaled; nil if it has none.
   public func readBias(of module: Module, with reader: DeltaReader) throws -> Matrix<Float>? {
     try module.readBias(with: reader)

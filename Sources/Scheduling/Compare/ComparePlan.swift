@@ -28,7 +28,7 @@ public struct ComparePlan: Sendable, Codable {
       ?? ModelConfiguration.read(modelPath: request.basePath)
     let pairing = try Pairing(base: base, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes)
     let selection = try ModuleSelection(
-      pairing, tuned: tuned, isHeadTied: configuration?.tiesWordEmbeddings ?? false,
+      pairing, tuned: tuned, isHeadTied: configuration?.isHeadTied(in: tuned) ?? false,
       options: request.selection)
     let modules = selection.modules
     self.request = request

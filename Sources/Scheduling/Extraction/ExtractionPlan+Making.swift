@@ -38,13 +38,14 @@ extension ExtractionPlan {
     let configuration =
       try ModelConfiguration.read(modelPath: request.tunedPath)
       ?? request.basePath.flatMap(ModelConfiguration.read)
+    let isHeadTied = configuration?.isHeadTied(in: tuned) ?? false
     let pairing =
       try base.map { try Pairing(base: $0, tuned: tuned, acceptsMixedTypes: request.acceptsMixedTypes) }
       ?? Pairing(weightsOf: tuned)
     let selection = try ModuleSelection(
       unionOf: filters.map {
         try ModuleSelection(
-          pairing, tuned: tuned, isHeadTied: configuration?.tiesWordEmbeddings ?? false, options: $0)
+          pairing, tuned: tuned, isHeadTied: isHeadTied, options: $0)
       })
     let largestRank = { (shape: [Int]) in ranks.map { $0.rank(forShape: shape) }.max() ?? 1 }
     let naming = PEFTNaming(configuration: configuration, tensorNames: tuned.sortedNames)
@@ -73,7 +74,7 @@ extension ExtractionPlan {
       } + selection.modules.map { naming.path(of: $0.name, role: $0.role) }
     ).sorted()
     biases = request.savesBias || product == .triplets ? moduleBiases(selection.modules, pairing) : [:]
-    notes = planNotes(pairing, selection, request, isHeadTied: configuration?.tiesWordEmbeddings ?? false)
+    notes = planNotes(pairing, selection, request, isHeadTied: isHeadTied)
     inputs = try (base?.inputFiles() ?? []) + tuned.inputFiles()
     units = orderedUnits(selection.modules, costs, leftOut: selection.leftOut)
     self.product = product
@@ -145,11 +146,14 @@ private func planNotes(
         + "fine-tuned one and is left out")
   }
   if isHeadTied {
-    notes.append(
-      request.selection.takesHead
-        ? "the head is tied to the input embedding; its factors come from the embedding's difference, and PEFT "
-          + "warns about tied layers when it loads them"
-        : "the head is tied to the input embedding")
+    let taken = Set(selection.modules.map(\.role))
+    let consequence =
+      taken.contains(.head)
+      ? "; its factors come from the embedding's difference, and PEFT warns about tied layers when it loads them"
+      : taken.contains(.embedding)
+        ? ", and does not follow the embedding's factors: PEFT leaves it as in the base model; --head takes it in"
+        : ""
+    notes.append("the head is tied to the input embedding\(consequence)")
   }
   return notes
 }

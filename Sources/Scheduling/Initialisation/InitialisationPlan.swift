@@ -78,7 +78,7 @@ extension InitialisationPlan {
   public init(_ request: InitialisationRequest) throws {
     let model = try Checkpoint.open(request.modelPath)
     let configuration = try ModelConfiguration.read(modelPath: request.modelPath)
-    let isHeadTied = configuration?.tiesWordEmbeddings ?? false
+    let isHeadTied = configuration?.isHeadTied(in: model) ?? false
     let naming = PEFTNaming(configuration: configuration, tensorNames: model.sortedNames)
     var notes: [String] = []
     let selected = try selectModules(request, model, isHeadTied: isHeadTied, notes: &notes)

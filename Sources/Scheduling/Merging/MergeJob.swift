@@ -30,6 +30,7 @@ public struct MergeJob {
       let terms = try request.adapters.map {
         AdapterMerge.Term(try PEFTAdapter.open($0.path), weight: $0.weight)
       }
+      let adapterFiles = try terms.flatMap { try $0.adapter.inputFiles() }
       let merge = try AdapterMerge(of: model, configuration: configuration, terms: terms)
       for note in merge.notes { notify("note: \(note)") }
       let reader = DeltaReader()
@@ -39,6 +40,7 @@ public struct MergeJob {
       if merge.untiesHead, let text = try ModelConfiguration.untied(modelPath: request.modelPath) {
         try writeDurably(text, to: folder.contentsPath + "/config.json")
       }
+      try adapterFiles.checkUnchanged()
       return report
     }
   }

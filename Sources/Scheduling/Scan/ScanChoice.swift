@@ -27,7 +27,7 @@ struct ScanChoice {
       return Weight(
         name: naming.path(of: modulePath(ofTensor: tensor.name), role: role), role: role, location: tensor)
     }
-    if configuration?.tiesWordEmbeddings ?? false, !weights.contains(where: { $0.role == .head }) {
+    if configuration?.isHeadTied(in: checkpoint) ?? false, !weights.contains(where: { $0.role == .head }) {
       // A tied head is a module of its own in Transformers, whose weight is that of the largest embedding.
       let table = weights.filter { $0.role == .embedding }
         .max { $0.location.elementCount < $1.location.elementCount }

@@ -32,14 +32,17 @@ public struct VerificationPlan: Sendable, Codable {
       pairing: pairing)
     covered = coverage.covered
     uncovered = coverage.uncovered
+    // A head that only the fine-tune stores is compared with the table that the base model has for it.
+    let compared = Set((covered.map(\.pair) + uncovered).map(\.tuned.name))
     notes =
-      pairing.onlyInTuned.map { "'\($0.name)' \($0.shape) is in the fine-tuned model only" }
+      pairing.onlyInTuned.filter { !compared.contains($0.name) }.map {
+        "'\($0.name)' \($0.shape) is in the fine-tuned model only"
+      }
       + pairing.onlyInBase.map { "'\($0.name)' \($0.shape) is in the base model only" }
       + pairing.reshaped.map {
         "'\($0.tuned.name)' is \($0.base.shape) in the base model and \($0.tuned.shape) in the fine-tuned one"
       }
-    let files = adapter.modules.map(\.a.filePath) + adapter.saved.map(\.location.filePath)
-    inputs = try base.inputFiles() + tuned.inputFiles() + Set(files).sorted().map { try InputFile(path: $0) }
+    inputs = try base.inputFiles() + tuned.inputFiles() + adapter.inputFiles()
   }
 
   /// The plan as bytes for other ranks.
