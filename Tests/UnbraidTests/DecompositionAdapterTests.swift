@@ -57,6 +57,31 @@ extension UnbraidSuite {
       }
     }
 
+    @Test("norms in bf16 are F32 in the folder, which NumPy reads, and bf16 again in the adapter")
+    func roundedNorms() throws {
+      let pair = ModelPair.small(.bf16)
+      let workspace = try decomposed(pair, ["--rank", "3"])
+      let stored = try #require(
+        DecompositionOutput(workspace.decompositionPath).tensors[Name.norm + ".weight"])
+      #expect(stored.elementType == .f32 && stored.values == pair.tuned[Name.norm + ".weight"].values)
+      let extracted = try workspace.adapter(["--rank", "3", "--save-norms"], name: "extracted")
+      let made = try adapter(workspace, ["--save-norms"])
+      for file in ["adapter_model.safetensors", "adapter_config.json"] {
+        #expect(try made.bytes(file) == extracted.bytes(file), "\(file)")
+      }
+    }
+
+    @Test(
+      "a layer that goes back to the base model takes its norms along",
+      arguments: [["--drop-layers", "1"], ["--layers", "0"]])
+    func layersOfNorms(options: [String]) throws {
+      let workspace = try decomposed(.small(), ["--rank", "3"])
+      let made = try adapter(workspace, ["--save-norms"] + options)
+      let norms = made.tensors.keys.filter { $0.contains("layernorm") }
+      #expect(norms == ["base_model.model.model.layers.0.input_layernorm.weight"])
+      #expect(try made.text("adapter_config.json").contains("layers.1.input_layernorm") == false)
+    }
+
     @Test("Transformers' Conv1D comes out as in an extraction")
     func conv1D() throws {
       var random = SplitMix64(state: 4)

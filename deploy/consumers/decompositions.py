@@ -64,6 +64,16 @@ def decomposition_reads_in_numpy(folder):
     return f"{len(set(truth))} modules, singular values to {worst:.1e} of the largest"
 
 
+def rounded_norms_read_in_numpy(folder):
+    _, tuned = save_pair(folder, small_llama, dtype=torch.bfloat16)
+    unbraid("decompose", folder / "base", folder / "tuned", "-o", folder / "parts", "--rank", RANK)
+    found = tensors(folder / "parts", load_numpy)
+    norms = {name: value for name, value in tuned.state_dict().items() if "norm" in name}
+    for name, value in norms.items():
+        require(numpy.array_equal(found[name], value.numpy()), f"{name} differs")
+    return f"{len(norms)} normalisations of a bf16 model"
+
+
 def adapters_of_decompositions_load(folder):
     base, tuned = decompose(folder)
     truth = deltas(base, tuned)
@@ -123,5 +133,5 @@ def decomposition_is_the_extraction_of_a_trained_pair(folder):
     return "the same bytes"
 
 
-CHECKS = [decomposition_reads_in_numpy, adapters_of_decompositions_load, rank_rules_are_their_definitions,
-          decomposition_is_the_extraction_of_a_trained_pair]
+CHECKS = [decomposition_reads_in_numpy, rounded_norms_read_in_numpy, adapters_of_decompositions_load,
+          rank_rules_are_their_definitions, decomposition_is_the_extraction_of_a_trained_pair]

@@ -42,7 +42,7 @@ public struct DecompositionFile: ~Copyable {
       slots: slots
         + vectors.map {
           SafetensorsWriter.Slot(
-            name: $0.nameInFolder, elementType: $0.elementType, largestShape: [$0.length])
+            name: $0.nameInFolder, elementType: $0.storedType, largestShape: [$0.length])
         }, shardSize: shardSize)
   }
 
@@ -60,7 +60,7 @@ public struct DecompositionFile: ~Copyable {
     try writer.write(triplets.vh, to: names.vh, shape: [triplets.rank, module.inputCount])
   }
 
-  /// Writes a vector.
+  /// Writes a vector, given as the folder stores it.
   ///
   /// - Throws: `CheckpointError` if it does not fit or the device fails.
   public mutating func write(_ bytes: [UInt8], of vector: ModelVector) throws {

@@ -11,8 +11,8 @@ internal import WeightSources
 ///   bit
 /// - `<module>.Vh` (k × in, F32), orthonormal rows
 ///
-/// and for vectors that changed, under the tensor's own name, the fine-tuned values of a normalisation as they are, or
-/// `<tensor>.difference` (F32), tuned − base of a decomposed module's bias. Everything is row-major.
+/// and for vectors that changed, under the tensor's own name, the fine-tuned values of a normalisation as they are, those of
+/// BF16 as F32, or `<tensor>.difference` (F32), tuned − base of a decomposed module's bias. Everything is row-major.
 public struct DecompositionFolder: Sendable {
   /// Where it is.
   public let path: String
@@ -112,23 +112,11 @@ public struct DecompositionFolder: Sendable {
       vh: ElementType.f32.decode(rows, rows: kept.count, columns: module.inputCount))
   }
 
-  /// The stored bytes of a vector; nil for one that did not change.
+  /// The bytes of a vector in its own type; nil for one that did not change.
   ///
   /// - Throws: `CheckpointError` if its file cannot be read any more.
   public func bytes(of vector: ModelVector) throws -> [UInt8]? {
-    vector.isStored ? try location(vector.nameInFolder).bytes() : nil
-  }
-
-  /// Normalisations as an adapter may store them; those that did not change have no bytes.
-  public var savableTensors: [AdapterLayout.SavableTensor] {
-    record.vectors.filter { $0.kind == .tuned }.map { vector in
-      AdapterLayout.SavableTensor(
-        modulePath: vector.modulePath, parameter: vector.parameter,
-        location: tensors[vector.tensor]
-          ?? TensorLocation(
-            name: vector.tensor, elementType: vector.elementType, shape: [vector.length], filePath: path,
-            fileSize: 0, offset: 0, byteCount: vector.length * vector.elementType.bitWidth / 8))
-    }
+    vector.isStored ? vector.restored(try location(vector.nameInFolder).bytes()) : nil
   }
 
   private func location(_ name: String) -> TensorLocation {
@@ -146,7 +134,7 @@ extension DecompositionRecord {
         (names.u, ElementType.f32, [module.outputCount, module.rank]),
         (names.values, .f64, [module.rank]), (names.vh, .f32, [module.rank, module.inputCount]),
       ]
-    } + vectors.filter(\.isStored).map { ($0.nameInFolder, $0.elementType, [$0.length]) }
+    } + vectors.filter(\.isStored).map { ($0.nameInFolder, $0.storedType, [$0.length]) }
   }
 }
 

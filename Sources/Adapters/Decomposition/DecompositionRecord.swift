@@ -147,7 +147,7 @@ public struct ModelVector: Sendable, Codable, Equatable {
   public var parameter: String
   /// What its values are.
   public var kind: Kind
-  /// The type of its values.
+  /// The type of its values in the model.
   public var elementType: ElementType
   /// How many they are.
   public var length: Int
@@ -174,5 +174,27 @@ public struct ModelVector: Sendable, Codable, Equatable {
     self.elementType = elementType
     self.length = length
     self.isStored = isStored
+  }
+
+  /// A normalisation's tensor as an adapter may store it; its bytes are `DecompositionFolder.bytes(of:)`.
+  public var savable: AdapterLayout.SavableTensor {
+    AdapterLayout.SavableTensor(
+      modulePath: modulePath, parameter: parameter,
+      location: TensorLocation(
+        name: tensor, elementType: elementType, shape: [length], filePath: "", fileSize: 0, offset: 0,
+        byteCount: length * elementType.bitWidth / 8))
+  }
+
+  /// The type of its values in a folder: NumPy has no bfloat16, and single precision holds all of its numbers.
+  var storedType: ElementType { elementType == .bf16 ? .f32 : elementType }
+
+  /// A folder's bytes of its values.
+  package func stored(_ bytes: [UInt8]) -> [UInt8] { converted(bytes, from: elementType, to: storedType) }
+
+  /// The model's bytes of its values.
+  func restored(_ bytes: [UInt8]) -> [UInt8] { converted(bytes, from: storedType, to: elementType) }
+
+  private func converted(_ bytes: [UInt8], from old: ElementType, to new: ElementType) -> [UInt8] {
+    old == new ? bytes : new.encode(old.decode(bytes, rows: 1, columns: length))
   }
 }

@@ -115,9 +115,13 @@ public struct PEFTAdapterWriter: ~Copyable {
   ///   - reader: Whose open files are used; nil leaves the tensor out.
   /// - Throws: `CheckpointError` if it cannot be read or written.
   public mutating func writeSavable(at index: Int, with reader: DeltaReader?) throws {
-    let tensor = layout.savable[index]
-    try file.writeSavable(try reader?.readBytes(tensor.location), at: index)
-    if reader != nil { savedModules.insert(tensor.modulePath) }
+    try writeSavable(try reader?.readBytes(layout.savable[index].location), at: index)
+  }
+
+  /// Writes a tensor of the layout that is stored whole, given in its type; nil leaves it out.
+  public mutating func writeSavable(_ bytes: [UInt8]?, at index: Int) throws {
+    try file.writeSavable(bytes, at: index)
+    if bytes != nil { savedModules.insert(layout.savable[index].modulePath) }
   }
 
   /// Makes the file whole and durable; at least one module has been written.

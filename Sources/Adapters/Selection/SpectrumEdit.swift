@@ -107,6 +107,15 @@ public struct SpectrumEdit: Sendable, Codable, Equatable {
     }
   }
 
+  /// Whether a module is adapted, as far as its layer goes.
+  ///
+  /// - Parameter module: Its path.
+  /// - Returns: True for one outside the layers too.
+  public func keepsLayer(of module: String) -> Bool {
+    guard let layer = LayerPlace(module: module).layer else { return true }
+    return layers.contains(layer) && !droppedLayers.contains(layer)
+  }
+
   /// Whether it is one.
   public var changesNothing: Bool {
     keep.isEmpty && drop.isEmpty && factors.isEmpty && layers == .all && droppedLayers == .none
@@ -145,7 +154,7 @@ struct ParsedEdit {
 
   /// What becomes of a module's singular values: the numbers of those that are left, with their values.
   func choice(of module: String, _ values: ArraySlice<Double>) -> TripletChoice {
-    guard keepsLayer(of: module) else { return TripletChoice() }
+    guard edit.keepsLayer(of: module) else { return TripletChoice() }
     let kept = edit.keep.filter { matches($0.pattern, module) }
     let dropped = edit.drop.filter { matches($0.pattern, module) }
     let factors = edit.factors.filter { matches($0.pattern, module) }
@@ -159,11 +168,6 @@ struct ParsedEdit {
       if wanted != 0 { choice.append(number, wanted) }
     }
     return choice
-  }
-
-  private func keepsLayer(of module: String) -> Bool {
-    guard let layer = LayerPlace(module: module).layer else { return true }
-    return edit.layers.contains(layer) && !edit.droppedLayers.contains(layer)
   }
 
   private func matches(_ pattern: String?, _ module: String) -> Bool {

@@ -60,7 +60,7 @@ struct DecompositionEmission {
     let reader = DeltaReader()
     for (vector, pair) in vectors where vector.isStored {
       switch vector.kind {
-      case .tuned: try file.write(reader.readBytes(pair.tuned), of: vector)
+      case .tuned: try file.write(vector.stored(reader.readBytes(pair.tuned)), of: vector)
       case .difference:
         try file.write(ElementType.f32.encode(reader.readDelta(pair).takeMatrix()), of: vector)
       }

@@ -11,6 +11,8 @@ public struct FolderAdapter {
   private let version: String
   private let factorType: FactorType
   private let modules: [Module]
+  /// Normalisations that may be stored.
+  private let norms: [ModelVector]
   private let layout: AdapterLayout
   private let notes: [String]
 
@@ -56,9 +58,13 @@ public struct FolderAdapter {
         decomposed: selected[index], values: spectra[index].values, choice: choices[index],
         requestedRank: request.rules.largestRank(of: selected[index], choices[index]))
     }
+    let edit = request.rules.edit
+    norms = record.vectors.filter {
+      request.savesNorms && $0.kind == .tuned && edit.keepsLayer(of: $0.modulePath)
+    }
     layout = try AdapterLayout(
-      modules: modules.map(\.layout), savable: request.savesNorms ? folder.savableTensors : [],
-      factorType: factorType, writesBias: request.savesBias)
+      modules: modules.map(\.layout), savable: norms.map(\.savable), factorType: factorType,
+      writesBias: request.savesBias)
     notes = record.notes + ruleNotes
   }
 
@@ -107,12 +113,8 @@ public struct FolderAdapter {
       }
       records.append(record)
     }
-    let stored = Set(record.vectors.filter(\.isStored).map(\.tensor))
-    let saved = layout.savable.map(\.location.name).filter(stored.contains)
-    let reader = DeltaReader()
-    for (index, tensor) in layout.savable.enumerated() {
-      try writer.writeSavable(at: index, with: stored.contains(tensor.location.name) ? reader : nil)
-    }
+    for (index, norm) in norms.enumerated() { try writer.writeSavable(folder.bytes(of: norm), at: index) }
+    let saved = norms.filter(\.isStored).map(\.tensor)
     try writeAdapterTexts(try writer.finish(), card(records, stored: saved), to: path)
     return records
   }

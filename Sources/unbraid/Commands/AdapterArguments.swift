@@ -17,7 +17,10 @@ struct AdapterArguments: ParsableArguments {
   @Option(help: "What the adapter calls its base model (default: as the decomposition has it).")
   var baseName: String?
 
-  @Flag(help: "Store changed normalisations whole, as PEFT's modules_to_save; vLLM refuses such adapters.")
+  @Flag(
+    help: ArgumentHelp(
+      "Store changed normalisations whole, as PEFT's modules_to_save; vLLM refuses such adapters.",
+      discussion: "--layers and --drop-layers choose among them; --targets, --include and --exclude do not."))
   var saveNorms = false
 
   @Flag(

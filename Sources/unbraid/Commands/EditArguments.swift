@@ -31,10 +31,11 @@ struct EditArguments: ParsableArguments {
   @Option(help: "Seed of --jitter; equal seeds give equal files.")
   var seed: UInt64 = 0
 
-  @Option(help: "Adapt these layers alone, such as 0-15; the others stay as in the base model.")
+  @Option(
+    help: "Adapt these layers alone, such as 0-15; the others stay as in the base model, with their norms.")
   var layers: String?
 
-  @Option(help: "Leave these layers as in the base model, such as 32-47.")
+  @Option(help: "Leave these layers as in the base model, such as 32-47, with their norms.")
   var dropLayers: String?
 
   func validate() throws {
