@@ -25,7 +25,7 @@ public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
       "module '\(module)': an entry of its factors is \(largest), beyond the range of \(factorType.rawValue); "
         + "use --factor-dtype f32"
     case .biasOnEmbedding(let module):
-      "module '\(module)': PEFT knows no bias on an embedding's adapter; leave out --bias or --embeddings"
+      "module '\(module)': PEFT knows no bias on an embedding's adapter; leave out --bias or that module"
     }
   }
 }

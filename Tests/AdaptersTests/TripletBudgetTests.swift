@@ -101,6 +101,27 @@ import Testing
     }
   }
 
+  @Test("a share of the energy is the fine-tune's, whatever edits make of the values")
+  func sharesOfEdited() throws {
+    let spectrum = ModuleSpectrum(
+      module: "m", values: [8, 4, 2, 1], shape: [9, 9], energy: 0, isComplete: true, binadeEnergy: 0)
+    func numbers(_ factor: String, _ budget: TripletBudget) throws -> [Int] {
+      var rules = TripletRules()
+      rules.edit.factors = [try .init(.scale, factor)]
+      rules.budget = budget
+      let chosen = try rules.choices(for: [spectrum], bytesPerNumber: 2)
+      #expect(chosen.notes.isEmpty)
+      return chosen.choices[0].numbers
+    }
+    // 64 + 16 of 85 are needed for nine tenths of the energy, and 64 for seven.
+    for factor in ["1", "0.1", "100", "3=100", "0=0.01"] {
+      #expect(try numbers(factor, .energy(0.9)) == [0, 1], "\(factor)")
+      #expect(try numbers(factor, .energy(0.7)) == [0], "\(factor)")
+    }
+    // Parameters are spent on what the adapter adds.
+    #expect(try numbers("3=100", .parameters(18)) == [3])
+  }
+
   @Test("a share of the energy costs as little as any choice, but for one triplet", arguments: 1...20)
   func shares(seed: UInt64) {
     for shapes in [[[3, 7], [7, 3], [5, 5]], [[3, 7], [30, 3], [100, 1]]] {

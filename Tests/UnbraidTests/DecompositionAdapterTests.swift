@@ -201,6 +201,7 @@ extension UnbraidSuite {
         (["--drop", "k_proj:0"], "--drop 'k_proj' matches none of the 4 modules"),
         (["--energy", "1.5"], "--energy is 1.5"), (["--alpha", "-1"], "--alpha is -1.0"),
         (["--budget", "1M", "--budget-energy", "0.5"], "exclude each other"),
+        (["--sv-ratio", "1"], "--sv-ratio is 1.0; give a number above 1"),
         (["--compat", "kohya"], "--compat kohya is for --sv-fro"), (["--layers", "x"], "--layers is 'x'"),
         (["--targets", "lm_head"], "--targets 'lm_head' matches none"),
       ])
@@ -209,6 +210,19 @@ extension UnbraidSuite {
       let result = try workspace.adapterOfDecomposition(options)
       #expect(result.status == 64 && result.errorOutput.contains(sentence), "\(result.errorOutput)")
       #expect(access(workspace.outputPath, F_OK) != 0)
+    }
+
+    @Test("a change of bias beside an embedding's factors is refused with a remedy that there is")
+    func biasOnEmbedding() throws {
+      let workspace = try decomposed(.small(), ["--rank", "3", "--embeddings"])
+      let result = try workspace.adapterOfDecomposition(["--bias"])
+      #expect(result.status == 64)
+      #expect(
+        result.errorOutput.hasSuffix(
+          "module '\(Name.embedding)': PEFT knows no bias on an embedding's adapter; leave out --bias or that module\n"
+        ))
+      let without = try workspace.adapterOfDecomposition(["--bias", "--exclude", "embed_tokens"])
+      #expect(without.status == 0)
     }
 
     @Test("of a joint decomposition, rules for singular values are refused with 64")

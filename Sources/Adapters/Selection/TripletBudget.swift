@@ -1,5 +1,8 @@
 /// A limit for all modules together, spread by one sorted list of their singular values.
 ///
+/// A number of parameters or bytes is spent on the values as edits leave them, since they are what the adapter adds. A
+/// share of the energy is the fine-tune's: the list goes by the values as they were decomposed, and so does the sum.
+///
 /// The list is sorted by energy per parameter, σ²/(m + n): of all choices that cost as much as a front part of it, this is
 /// the one with the most energy, and of all that have as much energy the cheapest. Where every triplet costs the same
 /// there is nothing else, and the choice is the best for any budget. Where costs differ, a budget may end inside a triplet: the
@@ -9,7 +12,7 @@ public enum TripletBudget: Sendable, Codable, Equatable {
   case parameters(Int)
   /// At most so many bytes in all factors, as they are stored.
   case bytes(Int)
-  /// At least this share of the energy of all modules, with as few numbers as possible.
+  /// At least this share of the energy of all modules as they were decomposed, with as few numbers as possible.
   case energy(Double)
 
   /// A triplet on the list.
@@ -33,7 +36,7 @@ public enum TripletBudget: Sendable, Codable, Equatable {
     _ choices: [TripletChoice], _ spectra: [ModuleSpectrum], bytesPerNumber: Int
   ) -> (choices: [TripletChoice], unreached: Double?) {
     let sorted = choices.enumerated().flatMap { module, choice in
-      choice.values.enumerated().map { position, value in
+      listed(choice, spectra[module]).enumerated().map { position, value in
         Candidate(
           module: module, position: position, energy: value * value, cost: spectra[module].tripletCost)
       }
@@ -48,6 +51,11 @@ public enum TripletBudget: Sendable, Codable, Equatable {
       let (front, energy) = Self.front(of: sorted, reaching: wanted)
       return (chosen(front, choices), energy < wanted ? energy / total : nil)
     }
+  }
+
+  /// The values that the list is sorted by.
+  private func listed(_ choice: TripletChoice, _ spectrum: ModuleSpectrum) -> [Double] {
+    if case .energy = self { choice.numbers.map { spectrum.values[$0] } } else { choice.values }
   }
 
   /// Everything from the front of the list that fits.

@@ -58,7 +58,7 @@ struct RankArguments: ParsableArguments {
 
   @Option(
     parsing: .unconditional,
-    help: "The fewest numbers with this share of the energy of all modules together.")
+    help: "The fewest numbers with this share of the energy of all modules together, before any edit.")
   var budgetEnergy: Double?
 
   func validate() throws {
@@ -70,8 +70,9 @@ struct RankArguments: ParsableArguments {
       throw ValidationError("\(name) is \(value); give a number above 0 and at most 1")
     }
     if let rank, rank < 1 { throw ValidationError("--rank is \(rank); give a number of 1 or more") }
-    if let ratio, !(ratio >= 1 && ratio.isFinite) {
-      throw ValidationError("--sv-ratio is \(ratio); give a number of 1 or more")
+    if let ratio, !(ratio > 1 && ratio.isFinite) {
+      // No value is above the largest one.
+      throw ValidationError("--sv-ratio is \(ratio); give a number above 1")
     }
     if let epsilon, !(epsilon >= 0 && epsilon.isFinite) {
       throw ValidationError("--epsilon is \(epsilon); give a number of 0 or more")
