@@ -74,8 +74,19 @@ KINDS = {
     "Conv1D": (gpt2, dict(target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),
     "tied head": (lambda: small_llama(tie_word_embeddings=True), dict(target_modules=["q_proj", "lm_head"])),
     "tied embedding": (lambda: small_llama(tie_word_embeddings=True), dict(target_modules=["q_proj", "embed_tokens"])),
+    "tied embedding, its configuration silent": (gpt2, dict(target_modules=["wte"])),
+    "tied embedding, tying wished for": (gpt2, dict(target_modules=["wte"], ensure_weight_tying=True)),
+    "tied, the head saved": (gpt2, dict(target_modules=["c_attn"], fan_in_fan_out=True, modules_to_save=["lm_head"])),
     "bare model": (bert, dict(target_modules=["query", "dense"])),
 }
+
+
+def silence(folder):
+    """Takes the word on tied weights out of a configuration, as GPT-2's own has none."""
+    path = folder / "config.json"
+    configuration = json.loads(path.read_text())
+    del configuration["tie_word_embeddings"]
+    path.write_text(json.dumps(configuration))
 
 
 def merged_model_is_base_and_adapter(folder):
@@ -83,9 +94,12 @@ def merged_model_is_base_and_adapter(folder):
     for number, (kind, (make, settings)) in enumerate(KINDS.items()):
         here = folder / str(number)
         base = fresh(make, here / "base")
+        if "silent" in kind:
+            silence(here / "base")
         model = train(base, here / "adapter", **settings)
         expected = outputs(model)
         unbraid("merge", here / "base", here / "adapter", "-o", here / "merged")
+        unbraid("verify", here / "base", here / "merged", here / "adapter", "--max-loss", 1e-4)
         ours = (AutoModel if make is bert else AutoModelForCausalLM).from_pretrained(here / "merged", dtype=torch.float32)
         error = ((outputs(ours) - expected).norm() / expected.norm()).item()
         require(error < 2e-6, f"{kind}: outputs differ by {error:.1e} of their norm")
