@@ -49,7 +49,9 @@ struct JointCommand: JobCommand {
   ) throws {
     let resources = try resourceArguments.resources(on: world)
     if world.rank == 0 {
-      for notice in resources.notices + plan.notes + plan.memoryNotes(resources) { Messages.printNotice("note: \(notice)") }
+      for notice in resources.notices + plan.notes + plan.memoryNotes(resources) {
+        Messages.printNotice("note: \(notice)")
+      }
       noteIdleRanks(plan, world)
     }
     let progress = JointProgressPrinter()
