@@ -20,12 +20,17 @@ public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
     switch self {
     case .factorOverflow(let module, let factorType, let largest):
       "module '\(module)': a factor of a difference with largest singular value \(largest) does not fit "
-        + "\(factorType.rawValue); use --factor-dtype f32"
+        + "\(factorType.rawValue); \(remedy(factorType))"
     case .entryOverflow(let module, let factorType, let largest):
       "module '\(module)': an entry of its factors is \(largest), beyond the range of \(factorType.rawValue); "
-        + "use --factor-dtype f32"
+        + remedy(factorType)
     case .biasOnEmbedding(let module):
       "module '\(module)': PEFT knows no bias on an embedding's adapter; leave out --bias or that module"
     }
+  }
+
+  /// No type reaches further than single precision.
+  private func remedy(_ factorType: FactorType) -> String {
+    factorType == .f32 ? "scale it by less" : "use --factor-dtype f32"
   }
 }

@@ -11,7 +11,6 @@ extension FactorType {
   /// - Throws: `AdapterError.entryOverflow` if an entry leaves the range of the type.
   func encode(_ factor: borrowing Matrix<Float>, of module: String) throws -> [UInt8] {
     let bytes = elementType.encode(factor)
-    guard self != .f32 else { return bytes }
     let stored = elementType.decode(bytes, rows: factor.rowCount, columns: factor.columnCount)
     if let place = stored.firstNonFinite() {
       throw AdapterError.entryOverflow(

@@ -67,6 +67,7 @@ public struct SelectionCertificate: Sendable, Equatable {
       for other in dropped[..<position] { crossed += products[row + other] }
       sum += 2 * crossed + products[row + index]
     }
-    return max(0, sum)
+    // A NaN is no energy of zero.
+    return sum < 0 ? 0 : sum
   }
 }

@@ -11,6 +11,8 @@ struct DampedCovariance: ~Copyable {
   private static let firstDamping: Float = 0.01
   /// The largest ‖C·C⁻¹ − I‖_F that is accepted, as in PEFT.
   private static let largestError = 0.05
+  /// The largest ‖C − Cᵀ‖_F / ‖C‖_F that is accepted: sums in half precision, which PEFT offers, leave about 1e-5.
+  private static let largestAsymmetry = 1e-3
 
   /// Doubles the damping until the inverse in single precision is one.
   ///
@@ -18,25 +20,46 @@ struct DampedCovariance: ~Copyable {
   /// factors would be those of another matrix. They themselves are then found in double precision.
   ///
   /// - Parameters:
-  ///   - covariance: Symmetric, of finite entries.
+  ///   - covariance: Square, of finite entries.
   ///   - module: Whose, for the error.
-  /// - Throws: `InitialisationError.uselessCovariance` if no damping helps.
+  /// - Throws: `InitialisationError.uselessCovariance` if it is not symmetric, or if no damping helps.
   init(_ covariance: borrowing Matrix<Float>, module: String) throws(InitialisationError) {
     let order = covariance.rowCount
-    let mean = Float((0..<order).reduce(0) { $0 + Double(covariance[$1, $1]) } / Double(max(1, order)))
+    let (covariance, asymmetry) = Self.symmetric(covariance)
+    guard asymmetry <= Self.largestAsymmetry else {
+      throw .uselessCovariance(
+        module: module, problem: "is not symmetric (its transpose is \(Float(asymmetry)) of its norm away)")
+    }
+    let mean = Float((0..<order).reduce(0) { $0 + Double(covariance.matrix[$1, $1]) } / Double(max(1, order)))
     guard mean > 0 else {
       throw .uselessCovariance(module: module, problem: "has a diagonal with the mean \(mean)")
     }
     var damping = Self.firstDamping
-    while !Self.isInvertible(covariance, shift: mean * damping) {
+    while !Self.isInvertible(covariance.matrix, shift: mean * damping) {
       guard damping < 1e6 else {
         throw .uselessCovariance(
           module: module, problem: "has no inverse however much is added to its diagonal")
       }
       damping *= 2
     }
-    matrix = covariance.shifted(by: mean * damping).widened()
+    matrix = covariance.matrix.shifted(by: mean * damping).widened()
     self.damping = Double(damping)
+  }
+
+  /// (C + Cᵀ) / 2, and ‖C − Cᵀ‖_F / ‖C‖_F: the factors are found from one triangle, and must not depend on which.
+  private static func symmetric(_ covariance: borrowing Matrix<Float>) -> (SharedMatrix<Float>, Double) {
+    let result = covariance.firstRows(covariance.rowCount)
+    var energy = 0.0
+    for row in 0..<covariance.rowCount {
+      for column in 0..<row {
+        let (lower, upper) = (Double(covariance[row, column]), Double(covariance[column, row]))
+        energy += 2 * (lower - upper) * (lower - upper)
+        result.view.row(row)[column] = Float((lower + upper) / 2)
+        result.view.row(column)[row] = Float((lower + upper) / 2)
+      }
+    }
+    let norm = covariance.sumOfSquares()
+    return (SharedMatrix(result), norm > 0 ? (energy / norm).squareRoot() : 0)
   }
 
   private static func isInvertible(_ covariance: borrowing Matrix<Float>, shift: Float) -> Bool {

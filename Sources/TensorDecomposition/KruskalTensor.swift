@@ -97,7 +97,8 @@ public struct KruskalTensor: Sendable {
     for row in 0..<rank {
       for column in 0..<rank { sum += weights[row] * weights[column] * congruences[row, column] }
     }
-    return max(0, sum)
+    // A NaN is no energy of zero.
+    return sum < 0 ? 0 : sum
   }
 
   /// Runs of components whose weights differ so little from one to the next that single ones may mean nothing.

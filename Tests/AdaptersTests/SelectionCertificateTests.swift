@@ -65,6 +65,15 @@ import WeightSources
     #expect(certified.certificate?.residualEnergy == plain.residualEnergy)
   }
 
+  @Test("what is not finite leaves no residual of zero")
+  func notFinite() throws {
+    let bytes = [Double.nan, 1, 1].flatMap { value in
+      (0..<8).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) }
+    }
+    let certificate = SelectionCertificate(decoding: bytes[...], count: 1)
+    #expect(certificate.residualEnergy(keeping: []).isNaN && certificate.residualEnergy(keeping: [0]).isNaN)
+  }
+
   private func factors(of matrix: borrowing Matrix<Float>, _ layout: WeightLayout, _ type: FactorType) throws
     -> LoRAFactors
   {

@@ -190,6 +190,29 @@ import Testing
     #expect(isFinite)
   }
 
+  @Test("a covariance is the same as its transpose: rounding is evened out, anything more is refused")
+  func asymmetry() throws {
+    let weight = Self.weight((6, 4))
+    func pair(_ corner: Float, isUpper: Bool) throws -> FactorPair {
+      var covariance = Matrix<Float>(repeating: 0, rows: 4, columns: 4)
+      for index in 0..<4 { covariance[index, index] = 2 }
+      covariance[isUpper ? 0 : 3, isUpper ? 3 : 0] = corner
+      return try FactorPair(weightedOf: weight, by: covariance, mode: .ipm, rank: 2, module: "a.b")
+    }
+    let (upper, lower) = (
+      try pair(1e-4, isUpper: true).right.elements, try pair(1e-4, isUpper: false).right.elements
+    )
+    #expect(upper == lower)
+    for isUpper in [true, false] {
+      do {
+        _ = try pair(1, isUpper: isUpper)
+        Issue.record("a matrix that is not symmetric was taken")
+      } catch {
+        #expect("\(error)".contains("the covariance of module 'a.b' is not symmetric (its transpose is 0.34"))
+      }
+    }
+  }
+
   @Test("matrices that are no second moments are refused by their module's name")
   func uselessCovariance() {
     let weight = Self.weight((6, 4))

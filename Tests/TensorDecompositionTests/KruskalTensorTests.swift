@@ -103,6 +103,12 @@ import Testing
     for row in 0..<3 { for column in 0..<3 { #expect(abs(own[row, column] - other[row, column]) < 1e-13) } }
   }
 
+  @Test("a weight that is no number is no norm of zero")
+  func notFinite() {
+    let factor = SharedMatrix(Matrix<Double>(repeating: 1, rows: 1, columns: 2))
+    #expect(KruskalTensor(weights: [.nan], factors: [factor, factor]).squaredNorm.isNaN)
+  }
+
   @Test("near-equal weights are one block")
   func blocks() {
     let factor = SharedMatrix(Matrix<Double>(repeating: 1, rows: 5, columns: 2))

@@ -65,6 +65,62 @@ extension UnbraidSuite {
       #expect(fields["base_model_name_or_path"] as? String == "org/base")
     }
 
+    @Test("factors that are rounded are not called exact: what is left of the update is measured")
+    func rounded() throws {
+      let workspace = try Workspace()
+      let path = try trained(workspace)
+      let result = try convert(workspace, path, ["--factor-dtype", "bf16"])
+      try #require(result.status == 0, "\(result.errorOutput)")
+      let plain = try RawSafetensors.read(workspace.folder.file("plain/adapter_model.safetensors"))
+      let now = try RawSafetensors.read(path + "/adapter_model.safetensors")
+      let before = try RawSafetensors.read(workspace.outputPath + "/adapter/adapter_model.safetensors")
+      func product(_ tensors: [String: FixtureTensor], _ name: String) throws -> [Double] {
+        try #require(tensors[name.replacing("lora_A", with: "lora_B")]).times(try #require(tensors[name]))
+      }
+      var (energy, lost) = (0.0, 0.0)
+      for name in plain.keys where name.hasSuffix("lora_A.weight") {
+        let update = zip(try product(now, name), try product(before, name)).map { $0 - $1 }
+        energy += update.reduce(0) { $0 + $1 * $1 }
+        lost += zip(update, try product(plain, name)).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+      }
+      let kept = String(format: "%.2f", 100 * (1 - lost / energy))
+      #expect(kept != "100.00")
+      #expect(
+        result.output
+          == "\(workspace.folder.file("plain")): 4 modules, rank 6, \(kept) % of the update's energy kept\n")
+    }
+
+    @Test("what was trained whole keeps its name and its place in the configuration")
+    func wholeTensors() throws {
+      let workspace = try Workspace()
+      let path = try trained(workspace)
+      let others = [
+        FixtureTensor("base_model.model.lm_head.weight", shape: [40, 16], (0..<640).map(Double.init)),
+        FixtureTensor(
+          "base_model.model.\(Name.query).base_layer.bias", shape: [24], (0..<24).map(Double.init)),
+      ]
+      let factors = try RawSafetensors.read(path + "/adapter_model.safetensors").values
+      try workspace.folder.write(
+        RawSafetensors.file(factors.sorted { $0.name < $1.name } + others),
+        to: "trained/adapter_model.safetensors")
+      let url = URL(filePath: path + "/adapter_config.json")
+      var fields =
+        try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any] ?? [:]
+      fields["modules_to_save"] = ["lm_head"]
+      fields["bias"] = "lora_only"
+      fields["ensure_weight_tying"] = true
+      try JSONSerialization.data(withJSONObject: fields).write(to: url)
+      let result = try convert(workspace, path)
+      try #require(result.status == 0, "\(result.errorOutput)")
+      let plain = try RawSafetensors.read(workspace.folder.file("plain/adapter_model.safetensors"))
+      #expect(plain.count == 10)
+      for tensor in others { #expect(plain[tensor.name]?.bytes == tensor.bytes, "\(tensor.name)") }
+      let data = try Data(contentsOf: URL(filePath: workspace.folder.file("plain/adapter_config.json")))
+      let new = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+      #expect(new["modules_to_save"] as? [String] == ["lm_head"] && new["bias"] as? String == "lora_only")
+      #expect(new["ensure_weight_tying"] as? Bool == true)
+    }
+
     @Test("cut to a rank, the energy that is kept is said")
     func cut() throws {
       let workspace = try Workspace()
@@ -100,22 +156,6 @@ extension UnbraidSuite {
       #expect(nowhere.status == 65 && nowhere.errorOutput.contains("has neither initialisation.json nor"))
       #expect(!FileManager.default.fileExists(atPath: workspace.folder.file("plain")))
       #expect(!FileManager.default.fileExists(atPath: workspace.folder.file("plain.partial")))
-    }
-
-    @Test("a merged model is no state of svd-training")
-    func merged() throws {
-      let workspace = try Workspace()
-      let result = try Workspace.run(
-        [
-          "init", workspace.basePath, "--as", "svd-training", "--rank-fraction", "0.3", "-o",
-          workspace.outputPath,
-        ])
-      try #require(result.status == 0)
-      let refused = try convert(workspace, workspace.basePath)
-      #expect(refused.status == 65)
-      #expect(
-        refused.errorOutput.contains(".sigma'; save the state of the decomposed model, before its merge()"))
-      #expect(try convert(workspace, workspace.basePath, ["--rank", "2"]).status == 64)
     }
   }
 }

@@ -204,6 +204,7 @@ extension UnbraidSuite {
         (["--sv-ratio", "1"], "--sv-ratio is 1.0; give a number above 1"),
         (["--compat", "kohya"], "--compat kohya is for --sv-fro"), (["--layers", "x"], "--layers is 'x'"),
         (["--targets", "lm_head"], "--targets 'lm_head' matches none"),
+        (["--seed", "7"], "--seed is for --jitter; leave it out"),
       ])
     func usage(options: [String], sentence: String) throws {
       let workspace = try decomposed(.small(), ["--rank", "3"])
@@ -223,6 +224,35 @@ extension UnbraidSuite {
         ))
       let without = try workspace.adapterOfDecomposition(["--bias", "--exclude", "embed_tokens"])
       #expect(without.status == 0)
+    }
+
+    @Test(
+      "a scale beyond the factors' range is refused, and leaves nothing",
+      arguments: ["1e80", "1e300", "q_proj:0=-1e80"])
+    func overflow(scale: String) throws {
+      let workspace = try decomposed(.small(), ["--rank", "3"])
+      let result = try workspace.adapterOfDecomposition(["--scale", scale])
+      #expect(result.status == 65 && result.errorOutput.contains("does not fit f32; scale it by less"))
+      #expect(access(workspace.outputPath, F_OK) != 0)
+    }
+
+    @Test("numbers that name nothing, and biases that go with their modules, are noted")
+    func notes() throws {
+      var pair = ModelPair.small()
+      pair.tuned[Name.query + ".weight"] = pair.base[Name.query + ".weight"]
+      let workspace = try decomposed(pair, ["--rank", "3"])
+      for (options, note) in [
+        (["--drop", "100-200"], "--drop 100-200 names no singular value: its modules have 3 or fewer"),
+        (["--scale", "up_proj:3-=2"], "--scale up_proj:3-=2 names no singular value: its modules have 3"),
+        (["--drop-layers", "30-40"], "--drop-layers 30-40 names no layer: there are 2, counted from 0"),
+        (["--bias"], "the bias of 1 modules (such as '\(Name.query)') changed and is left out"),
+      ] {
+        let result = try workspace.adapterOfDecomposition(
+          options, to: workspace.folder.file(options.joined()))
+        #expect(result.status == 0 && result.errorOutput.hasPrefix("unbraid: note: \(note)"))
+      }
+      let plain = try workspace.adapterOfDecomposition(["--drop", "2-", "--drop-layers", "1"])
+      #expect(plain.status == 0 && plain.errorOutput.isEmpty, "\(plain.errorOutput)")
     }
 
     @Test("of a joint decomposition, rules for singular values are refused with 64")

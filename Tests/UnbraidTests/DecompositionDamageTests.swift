@@ -56,6 +56,23 @@ extension UnbraidSuite {
       #expect(model.status == 65 && model.errorOutput.contains("holds no decomposition.json"))
     }
 
+    @Test(
+      "a record whose numbers are no decomposition's is none",
+      arguments: [
+        (#""shape" : [\n        24,\n        16"#, #""shape" : [\n        24"#),
+        (#""rank" : 3"#, #""rank" : -1"#), (#""rank" : 3"#, #""rank" : 99"#),
+        (#""module" : "model.layers.1.self_attn.q_proj""#, #""module" : "model.layers.0.self_attn.q_proj""#),
+      ])
+    func unsoundRecord(old: String, new: String) throws {
+      let workspace = try decomposed()
+      try rewriteRecord(workspace) { text in
+        let (old, new) = (old.replacing(#"\n"#, with: "\n"), new.replacing(#"\n"#, with: "\n"))
+        #expect(text.contains(old), "\(text.prefix(2000))")
+        return text.replacing(old, with: new, maxReplacements: 1)
+      }
+      try expectRefusal(workspace, "decomposition.json: is no record of a decomposition")
+    }
+
     @Test("a tensor that is missing, or has another shape, type or unsound values, is named")
     func tensors() throws {
       let name = Name.query
@@ -80,10 +97,17 @@ extension UnbraidSuite {
           { $0[name + ".S"] = FixtureTensor(name + ".S", .f64, shape: [3], [.nan, 4, 1]) }
         ),
         (
-          "a factor of a difference with largest singular value",
+          "'\(name).U' holds entries that are no finite numbers; make the folder again",
           {
             $0[name + ".U"] = FixtureTensor(
               name + ".U", shape: [24, 3], [Double](repeating: .nan, count: 72))
+          }
+        ),
+        (
+          "'\(name).Vh' holds entries that are no finite numbers; make the folder again",
+          {
+            $0[name + ".Vh"] = FixtureTensor(
+              name + ".Vh", shape: [3, 16], [.infinity] + [Double](repeating: 0, count: 47))
           }
         ),
       ]

@@ -237,6 +237,8 @@ extension UnbraidSuite {
         (["--as", "corda"], 64, "--as corda needs the covariances"),
         (["--as", "pissa", "--mode", "kpm"], 64, "--mode does not belong to --as pissa"),
         (["--as", "olora", "--method", "krylov"], 64, "--method does not belong to --as olora"),
+        (["--as", "pissa", "--tolerance", "0.1"], 64, "--tolerance is for --method krylov and auto"),
+        (["--as", "milora", "--seed", "3"], 64, "--seed is for --method krylov and auto"),
         (
           ["--as", "pissa", "--covariance", "x.safetensors"], 64, "--covariance does not belong to --as pissa"
         ),

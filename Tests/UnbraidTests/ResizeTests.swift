@@ -100,6 +100,10 @@ extension UnbraidSuite {
           "unbraid: {adapter}: the rules leave no singular value in any of the 1 modules;"
         ),
         (["--keep", "zzz:0"], 64, "unbraid: --keep 'zzz' matches none of the 1 modules"),
+        (
+          ["--scale", "1e80"], 65,
+          "unbraid: module 'model.layers.0.mlp.up_proj': an entry of its factors is inf, beyond the range of f32; scale it by less"
+        ),
       ])
     func refusals(options: [String], status: Int32, sentence: String) throws {
       let folder = try TemporaryFolder()

@@ -37,6 +37,7 @@ public struct DecompositionFolder: Sendable {
     do { record = try JSONDecoder().decode(DecompositionRecord.self, from: data) } catch {
       throw DecompositionFolderError.unreadable(path: path)
     }
+    guard record.isSound else { throw DecompositionFolderError.unreadable(path: path) }
     self.path = path
     tensors = try Checkpoint.open(path).tensors
     for (name, type, shape) in record.expectedTensors {
@@ -95,7 +96,8 @@ public struct DecompositionFolder: Sendable {
   ///   - module: One of the record's.
   ///   - kept: Numbers of triplets, ascending.
   /// - Returns: The triplets in that order.
-  /// - Throws: `CheckpointError` if a file cannot be read any more.
+  /// - Throws: `CheckpointError` if a file cannot be read any more, `DecompositionFolderError.notFinite` for entries that
+  ///   are no numbers.
   public func vectors(of module: DecomposedModule, keeping kept: [Int]) throws -> Vectors {
     let (u, vh) = (location(module.tensorNames.u), location(module.tensorNames.vh))
     let file = try RandomAccessFile(path: vh.filePath)
@@ -107,9 +109,18 @@ public struct DecompositionFolder: Sendable {
     }
     let columns = selectedColumns(
       kept, of: try u.bytes(), rowCount: module.outputCount, columnCount: module.rank, width: 4)
-    return Vectors(
+    let vectors = Vectors(
       u: ElementType.f32.decode(columns, rows: module.outputCount, columns: kept.count),
       vh: ElementType.f32.decode(rows, rows: kept.count, columns: module.inputCount))
+    try check(vectors.u, of: u)
+    try check(vectors.vh, of: vh)
+    return vectors
+  }
+
+  private func check(_ vectors: borrowing Matrix<Float>, of location: TensorLocation) throws {
+    guard vectors.firstNonFinite() == nil else {
+      throw DecompositionFolderError.notFinite(file: location.filePath, tensor: location.name)
+    }
   }
 
   /// The bytes of a vector in its own type; nil for one that did not change.
@@ -126,6 +137,13 @@ public struct DecompositionFolder: Sendable {
 }
 
 extension DecompositionRecord {
+  /// Whether its numbers can be those of a decomposition: whoever reads it afterwards need not look again.
+  fileprivate var isSound: Bool {
+    Set(modules.map(\.module)).count == modules.count && Set(modules.map(\.path)).count == modules.count
+      && Set(vectors.map(\.tensor)).count == vectors.count && modules.allSatisfy(\.isSound)
+      && vectors.allSatisfy { $0.length > 0 }
+  }
+
   /// The tensors that the folder must hold.
   fileprivate var expectedTensors: [(name: String, type: ElementType, shape: [Int])] {
     modules.filter { $0.rank > 0 }.flatMap { module in
@@ -139,6 +157,13 @@ extension DecompositionRecord {
 }
 
 extension DecomposedModule {
+  fileprivate var isSound: Bool {
+    let measures = [norm, residual, tailEnergy, estimatedLoss, binadeEnergy]
+    guard shape.count == 2, let shortSide = shape.min(), shortSide > 0 else { return false }
+    return (0...shortSide).contains(rank) && (rank...shortSide).contains(requestedRank)
+      && measures.allSatisfy(\.isFinite) && norm >= 0 && residual >= 0
+  }
+
   /// The names of its three tensors.
   var tensorNames: (u: String, values: String, vh: String) { tripletNames(ofModule: module) }
 }
@@ -163,6 +188,8 @@ public enum DecompositionFolderError: Error, CustomStringConvertible, Equatable,
   case otherFormat(path: String, format: String)
   /// A tensor is missing, or has another type or shape.
   case wrongTensor(path: String, tensor: String, expected: [Int], found: [Int]?)
+  /// Singular vectors have entries that are no numbers.
+  case notFinite(file: String, tensor: String)
   /// Singular values are not positive and descending.
   case unsound(file: String, tensor: String)
 
@@ -179,6 +206,8 @@ public enum DecompositionFolderError: Error, CustomStringConvertible, Equatable,
       "\(path): tensor '\(tensor)' "
         + (found.map { $0 == expected ? "has another type" : "has shape \($0)" } ?? "is missing")
         + " where \(expected) is expected; make the folder again"
+    case .notFinite(let file, let tensor):
+      "\(file): '\(tensor)' holds entries that are no finite numbers; make the folder again"
     case .unsound(let file, let tensor):
       "\(file): '\(tensor)' holds values that are not positive and descending; make the folder again"
     }

@@ -119,7 +119,8 @@ public struct GroupTensors: Sendable {
           sum += 2 * weights[one] * weights[other] * outProducts[one, other] * inProducts[one, other]
         }
       }
-      return max(0, sum)
+      // A NaN is no energy of zero.
+      return sum < 0 ? 0 : sum
     }
   }
 }

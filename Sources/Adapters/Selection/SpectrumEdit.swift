@@ -134,7 +134,7 @@ public struct SpectrumEditError: Error, CustomStringConvertible, Equatable, Send
 
 /// An edit with its patterns parsed, for the modules it was made for.
 struct ParsedEdit {
-  private let edit: SpectrumEdit
+  let edit: SpectrumEdit
   private let patterns: [String: Regex<AnyRegexOutput>]
 
   /// Parses the patterns and sees to it that each of them says something about these modules.
@@ -170,7 +170,7 @@ struct ParsedEdit {
     return choice
   }
 
-  private func matches(_ pattern: String?, _ module: String) -> Bool {
+  func matches(_ pattern: String?, _ module: String) -> Bool {
     guard let pattern, let regex = patterns[pattern] else { return true }
     return module.contains(regex)
   }

@@ -28,7 +28,7 @@ public struct TripletRules: Sendable, Codable, Equatable {
     var choices = zip(spectra, outcomes).map { spectrum, outcome in
       edit.choice(of: spectrum.module, spectrum.values.prefix(outcome.count))
     }
-    var notes = limitNotes(spectra, outcomes)
+    var notes = edit.notes(on: spectra) + limitNotes(spectra, outcomes)
     if let budget {
       let spread = budget.spread(choices, spectra, bytesPerNumber: bytesPerNumber)
       choices = spread.choices

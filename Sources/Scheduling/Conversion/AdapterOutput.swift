@@ -1,5 +1,6 @@
 internal import Adapters
 internal import Checkpoints
+internal import Foundation
 internal import LinearAlgebra
 internal import WeightSources
 
@@ -7,7 +8,12 @@ internal import WeightSources
 struct AdapterOutput: ~Copyable {
   private let folder: String
   private let trained: PEFTAdapter
+  private let factorType: FactorType
+  private let keptCount: Int
   private var writer: PEFTAdapterWriter
+  private var energy = 0.0
+  private var lostEnergy = 0.0
+  private var isExact = true
 
   /// Lays it out.
   ///
@@ -23,50 +29,62 @@ struct AdapterOutput: ~Copyable {
     folder: String, trained: PEFTAdapter, ranks: [Int], factorType: FactorType,
     keptTensors: [PEFTAdapter.SavedTensor], baseModel: String
   ) throws {
-    let modules = zip(trained.modules, ranks).map { module, rank in
-      AdapterLayout.Module(
-        path: module.path, isEmbedding: module.isEmbedding, outputCount: module.outputCount,
-        inputCount: module.inputCount, largestRank: rank)
-    }
-    let layout = try AdapterLayout(
-      modules: modules, savable: keptTensors.map(savable), factorType: factorType,
-      writesBias: trained.modules.contains { $0.bias != nil })
-    let configuration = trained.configuration
-    let targets: PEFTAdapterWriter.Description.Targets =
-      configuration.targetModules.map {
-        .given(TargetModules(targets: $0, exclusions: configuration.excludeModules ?? []))
-      } ?? .paths
+    var description = trained.description(isWhole: true)
+    description.baseModel = baseModel
     writer = try PEFTAdapterWriter(
-      folder: folder, layout: layout,
-      description: .init(
-        baseModel: baseModel, taskType: configuration.taskType, fanInFanOut: configuration.fanInFanOut,
-        targets: targets))
+      folder: folder, layout: trained.layout(ranks, factorType, keeping: keptTensors),
+      description: description)
+    self.factorType = factorType
+    keptCount = keptTensors.count
     self.folder = folder
     self.trained = trained
   }
 
   /// Writes a module's new factors, to be scaled as the trained ones were.
+  ///
+  /// - Parameters:
+  ///   - factors: Not yet rounded to their type.
+  ///   - update: What they are to be, of any rank.
+  ///   - index: The module's number.
+  ///   - reader: Whose open files are used.
+  /// - Throws: `AdapterError.entryOverflow` for an entry beyond the type's range, or what a device has against it.
   mutating func write(
-    a: borrowing Matrix<Float>, b: borrowing Matrix<Float>, scale: Double, module index: Int,
-    with reader: DeltaReader
+    _ factors: LowRankUpdate, of update: LowRankUpdate, module index: Int, with reader: DeltaReader
   ) throws {
-    let bias = try trained.readBias(of: trained.modules[index], with: reader)
-    try writer.write(a: a, b: b, alpha: scale * Double(a.rowCount), bias: bias, module: index)
+    let module = trained.modules[index]
+    let bias = try trained.readBias(of: module, with: reader)
+    try writer.write(
+      a: factors.a.matrix, b: factors.b.matrix, alpha: module.scale * Double(factors.rank), bias: bias,
+      module: index)
+    let square = module.scale * module.scale
+    energy += square * update.energy
+    // The terms of an update nearly cancel: what rounding does to each may be much of their sum.
+    let written = factors.rounded(to: factorType)
+    guard !written.hasNumbers(of: update) else { return }
+    isExact = false
+    lostEnergy += square * update.squaredDistance(to: written)
   }
 
   /// Writes what is left; all files are durable when this returns.
-  consuming func finish(keeping tensorCount: Int, with reader: DeltaReader) throws {
-    for index in 0..<tensorCount { try writer.writeSavable(at: index, with: reader) }
+  ///
+  /// - Returns: How much of the updates the factors as they are written hold; nil for all, to the last digit.
+  consuming func finish(with reader: DeltaReader) throws -> String? {
+    for index in 0..<keptCount { try writer.writeSavable(at: index, with: reader) }
     let path = folder + "/adapter_config.json"
     let configuration = try writer.finish()
     try writeDurably(configuration.encoded(), to: path)
+    if isExact { return nil }
+    let share = energy > 0 ? 1 - lostEnergy / energy : lostEnergy > 0 ? 0 : 1
+    return String(format: "%.2f %% of the update's energy kept", 100 * share)
   }
 }
 
-private func savable(_ tensor: PEFTAdapter.SavedTensor) -> AdapterLayout.SavableTensor {
-  let module = modulePath(ofTensor: tensor.name)
-  return AdapterLayout.SavableTensor(
-    modulePath: module, parameter: String(tensor.name.dropFirst(module.count + 1)), location: tensor.location)
+extension LowRankUpdate {
+  /// Whether both factors hold the very same numbers as another's.
+  fileprivate func hasNumbers(of other: LowRankUpdate) -> Bool {
+    rank == other.rank && a.matrix.elements == other.a.matrix.elements
+      && b.matrix.elements == other.b.matrix.elements
+  }
 }
 
 /// The type that holds numbers of all these types as they are.

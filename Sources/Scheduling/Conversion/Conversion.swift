@@ -1,4 +1,5 @@
 public import Adapters
+public import Checkpoints
 internal import Foundation
 internal import Initialisations
 
@@ -18,6 +19,9 @@ public struct Conversion {
     try folder.publishing {
       try folder.clearContents()
       let record = InitialisationRecord.read(folder: request.originPath)
+      let trainsMappings =
+        try hasAdapter(request.trainedPath)
+        && !PEFTAdapter.open(request.trainedPath).latentMappings.isEmpty
       switch record?.method {
       case .svdTraining?:
         guard let record else { preconditionFailure("a method has its record") }
@@ -27,6 +31,9 @@ public struct Conversion {
         return try conversion.write(to: folder.contentsPath)
       case nil where !hasAdapter(request.originPath):
         throw ConversionError.noOrigin(path: request.originPath)
+      // The initial adapter alone says nothing of its method, but what was trained does.
+      case nil where trainsMappings:
+        return try LatentConversion(request, nil).write(to: folder.contentsPath)
       default:
         let conversion = try ResidualConversion(request, record)
         return try conversion.write(to: folder.contentsPath)
@@ -91,6 +98,14 @@ public enum ConversionError: Error, CustomStringConvertible, Equatable, ExitCode
   case otherShape(path: String, module: String, shape: [Int], initialShape: [Int])
   /// LoRA-XS's adapter lacks what was trained.
   case noMapping(path: String, module: String)
+  /// Another method's adapter has what LoRA-XS trains.
+  case foreignMapping(path: String, tensor: String)
+  /// The original model lacks what was taken out of it.
+  case notInModel(path: String, tensor: String, trainedPath: String)
+  /// The original model has another shape than what was taken out of it.
+  case otherModel(path: String, tensor: String, shape: [Int], expected: [Int])
+  /// The original model has a type that trained numbers are not written in.
+  case unwritableType(path: String, tensor: String, type: ElementType)
   /// svd-training's file has no singular values.
   case noSingularValues(path: String, example: String)
   /// A tensor of svd-training has another shape than its module's others ask for.
@@ -123,6 +138,16 @@ public enum ConversionError: Error, CustomStringConvertible, Equatable, ExitCode
         + "trained"
     case .noMapping(let path, let module):
       "\(path): module '\(module)' has no '\(module)\(LatentMapping.ending)'; save the adapter with LoRA-XS's own code"
+    case .foreignMapping(let path, let tensor):
+      "\(path): holds '\(tensor)', which LoRA-XS trains, and the initialisation is another's; give the one that was "
+        + "trained"
+    case .notInModel(let path, let tensor, let trainedPath):
+      "\(path): has no tensor '\(tensor)', which \(trainedPath) was trained on; give the original model with --model"
+    case .otherModel(let path, let tensor, let shape, let expected):
+      "\(path): tensor '\(tensor)' is \(shape), but was \(expected) when init ran; give the original model with --model"
+    case .unwritableType(let path, let tensor, let type):
+      "\(path): tensor '\(tensor)' is stored as \(type.rawValue), and what was trained is written as F32, F16 and BF16; "
+        + "convert the model to one of these"
     case .noSingularValues(let path, let example):
       "\(path): has no tensor '\(example)'; save the state of the decomposed model, before its merge()"
     case .otherTensorShape(let path, let tensor, let shape, let expected):

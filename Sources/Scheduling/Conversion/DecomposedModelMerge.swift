@@ -1,3 +1,4 @@
+internal import Adapters
 internal import Checkpoints
 internal import Initialisations
 internal import LinearAlgebra
@@ -11,6 +12,7 @@ struct DecomposedModelMerge {
   private let initial: Checkpoint
   private let model: Checkpoint
   private let modules: [String: InitialisedModule]
+  private let reader = DeltaReader()
 
   /// Opens what was trained, what it began as, and the original model.
   init(_ request: ConversionRequest, _ record: InitialisationRecord) throws {
@@ -30,6 +32,14 @@ struct DecomposedModelMerge {
   /// Sees that all parts of a module fit, wherever they come from.
   private func check(_ module: InitialisedModule) throws {
     let names = SVDTraining.tensorNames(ofModule: module.module)
+    guard let original = model.tensors[names.weight] else {
+      throw ConversionError.notInModel(path: model.path, tensor: names.weight, trainedPath: trained.path)
+    }
+    guard original.shape == module.shape else {
+      throw ConversionError.otherModel(
+        path: original.filePath, tensor: original.name, shape: original.shape, expected: module.shape)
+    }
+    try checkWritable(original)
     guard let sigma = trained.tensors[names.sigma] else {
       throw ConversionError.noSingularValues(path: trained.path, example: names.sigma)
     }
@@ -51,6 +61,13 @@ struct DecomposedModelMerge {
     }
   }
 
+  private func checkWritable(_ original: TensorLocation) throws {
+    guard FactorType.allCases.contains(where: { $0.elementType == original.elementType }) else {
+      throw ConversionError.unwritableType(
+        path: original.filePath, tensor: original.name, type: original.elementType)
+    }
+  }
+
   /// A tensor as it was trained, or else as it began.
   private func part(_ name: String) -> TensorLocation? { trained.tensors[name] ?? initial.tensors[name] }
 
@@ -58,11 +75,38 @@ struct DecomposedModelMerge {
   func write(into folder: OutputFolder) throws -> String {
     let report = try rewrite(model, into: folder, shardSize: nil, onProgress: { _ in }) { tensor in
       if let module = modules[tensor.name] { return try merged(module, as: tensor.elementType) }
-      guard let other = trained.tensors[tensor.name], other.shape == tensor.shape else { return nil }
-      if other.elementType == tensor.elementType { return try other.bytes() }
-      return tensor.elementType.encode(try matrix(other))
+      return try trained.tensors[tensor.name].map { try converted($0, for: tensor) }
     }
-    return report.summary
+    return report.summary + (unknownNote.map { "; \($0)" } ?? "")
+  }
+
+  /// A tensor that was trained whole, in the type of the model's own.
+  private func converted(_ tensor: TensorLocation, for original: TensorLocation) throws -> [UInt8] {
+    guard tensor.shape == original.shape else {
+      throw ConversionError.otherTensorShape(
+        path: tensor.filePath, tensor: tensor.name, shape: tensor.shape, expected: original.shape)
+    }
+    if tensor.elementType == original.elementType { return try tensor.bytes() }
+    try checkWritable(original)
+    guard tensor.elementType.isReadableAsFloat else {
+      throw SourceError.notNumeric(tensor: tensor.name, elementType: tensor.elementType)
+    }
+    return try StoredMatrix(
+      tensor.readFiniteMatrix(with: reader).widened(), as: original.elementType,
+      module: modulePath(ofTensor: tensor.name)
+    ).bytes
+  }
+
+  /// What was trained under names that the model has not, if anything.
+  private var unknownNote: String? {
+    let parts = record.modules.flatMap { module -> [String] in
+      let names = SVDTraining.tensorNames(ofModule: module.module)
+      return [names.u, names.sigma, names.v]
+    }
+    let unknown = Set(trained.tensors.keys).subtracting(model.tensors.keys).subtracting(parts).sorted()
+    return unknown.first.map {
+      "\(unknown.count) trained tensors that the model has not (such as '\($0)') are left out"
+    }
   }
 
   /// W′ + U·diag(σ)·Vᵀ in double precision, rounded once.
@@ -72,23 +116,13 @@ struct DecomposedModelMerge {
       let weight = part(names.weight)
     else { throw ConversionError.noSingularValues(path: trained.path, example: names.u) }
     let product = SVDTrainingFactors.product(
-      u: try matrix(u).widened(), sigma: try matrix(sigma).widened(), v: try matrix(v).widened())
-    let stored = try matrix(weight).widened()
+      u: try u.readFiniteMatrix(with: reader).widened(),
+      sigma: try sigma.readFiniteMatrix(with: reader).widened(),
+      v: try v.readFiniteMatrix(with: reader).widened())
+    let stored = try weight.readFiniteMatrix(with: reader).widened()
     let sum = module.isTransposed ? stored.transposed() : stored
     multiply(product.left.view, product.right.view, into: sum.view, beta: 1)
     return try StoredMatrix(module.isTransposed ? sum.transposed() : sum, as: type, module: module.module)
       .bytes
-  }
-
-  private func matrix(_ location: TensorLocation) throws -> Matrix<Float> {
-    let columns = location.shape.last ?? 1
-    let rows = location.shape.dropLast().reduce(1, *)
-    let matrix = location.elementType.decode(try location.bytes(), rows: rows, columns: columns)
-    if let place = matrix.firstNonFinite() {
-      throw SourceError.notFinite(
-        file: location.filePath, tensor: location.name, index: [place.row, place.column],
-        value: "\(matrix[place.row, place.column])")
-    }
-    return matrix
   }
 }

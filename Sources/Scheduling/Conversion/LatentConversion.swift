@@ -19,7 +19,7 @@ struct LatentConversion {
     let trained = try PEFTAdapter.open(request.trainedPath)
     self.trained = trained
     mappings = Dictionary(
-      uniqueKeysWithValues: trained.saved.filter { $0.name.hasSuffix(LatentMapping.ending) }
+      uniqueKeysWithValues: trained.latentMappings
         .map { (String($0.name.dropLast(LatentMapping.ending.count)), $0.location) })
     for module in trained.modules {
       guard let mapping = mappings[module.path] else {
@@ -29,6 +29,9 @@ struct LatentConversion {
         throw ConversionError.otherTensorShape(
           path: trained.path, tensor: mapping.name, shape: mapping.shape,
           expected: [module.rank, module.rank])
+      }
+      guard mapping.elementType.isReadableAsFloat else {
+        throw SourceError.notNumeric(tensor: mapping.name, elementType: mapping.elementType)
       }
     }
   }
@@ -46,12 +49,18 @@ struct LatentConversion {
         preconditionFailure("every module's mapping was looked for")
       }
       let factors = try trained.readFactors(of: module, with: reader)
-      let mapping = location.elementType.decode(
-        try reader.readBytes(location), rows: module.rank, columns: module.rank)
-      let b = product(factors.b.widened(), mapping.widened()).narrowed()
-      try output.write(a: factors.a, b: b, scale: module.scale, module: index, with: reader)
+      let mapping = try location.readFiniteMatrix(with: reader)
+      let update = LowRankUpdate(
+        b: product(factors.b.widened(), mapping.widened()).narrowed(), a: factors.a.firstRows(module.rank))
+      try output.write(update, of: update, module: index, with: reader)
     }
-    try output.finish(keeping: kept.count, with: reader)
+    let share = try output.finish(with: reader)
     return "\(trained.modules.count) modules, rank \(ranks.max() ?? 0), the latent matrices folded into B"
+      + (share.map { ", \($0)" } ?? "")
   }
+}
+
+extension PEFTAdapter {
+  /// The trained matrices of LoRA-XS.
+  var latentMappings: [SavedTensor] { saved.filter { $0.name.hasSuffix(LatentMapping.ending) } }
 }

@@ -1,6 +1,5 @@
 internal import Adapters
 internal import Checkpoints
-internal import Foundation
 internal import Initialisations
 internal import LinearAlgebra
 internal import WeightSources
@@ -21,6 +20,9 @@ struct ResidualConversion {
     self.request = request
     self.record = record
     trained = try PEFTAdapter.open(request.trainedPath)
+    if let mapping = trained.latentMappings.first {
+      throw ConversionError.foreignMapping(path: trained.path, tensor: mapping.location.name)
+    }
     initialAdapter = try PEFTAdapter.open(
       record == nil ? request.originPath : request.originPath + "/adapter")
     initial = Dictionary(uniqueKeysWithValues: initialAdapter.modules.map { ($0.path, $0) })
@@ -60,26 +62,21 @@ struct ResidualConversion {
       folder: folder, trained: trained, ranks: ranks, factorType: factorType, keptTensors: trained.saved,
       baseModel: request.baseModel(record, trained.configuration.baseModelNameOrPath))
     let reader = DeltaReader()
-    var (energy, lost) = (0.0, 0.0)
     for (index, module) in trained.modules.enumerated() {
-      let update = try update(module, reader)
+      let stacked = try update(module, reader)
+      let update = LowRankUpdate(
+        b: stacked.b.firstRows(stacked.b.rowCount), a: stacked.a.firstRows(stacked.a.rowCount))
       guard ranks[index] < fullRanks[index] else {
-        try output.write(a: update.a, b: update.b, scale: module.scale, module: index, with: reader)
+        try output.write(update, of: update, module: index, with: reader)
         continue
       }
-      let (factors, dropped) = try update.truncated(to: ranks[index])
-      let rest = module.scale * module.scale * dropped.reduce(0) { $0 + $1 * $1 }
-      lost += rest
-      energy += rest + module.scale * module.scale * factors.energy
+      let cut = try stacked.truncated(to: ranks[index]).factors
       try output.write(
-        a: factors.a.matrix.narrowed(), b: factors.b.matrix.narrowed(), scale: module.scale, module: index,
+        LowRankUpdate(b: cut.b.matrix.narrowed(), a: cut.a.matrix.narrowed()), of: update, module: index,
         with: reader)
     }
-    try output.finish(keeping: trained.saved.count, with: reader)
-    let rank = ranks.max() ?? 0
-    return "\(trained.modules.count) modules, rank \(rank), "
-      + (energy > 0
-        ? String(format: "%.2f %% of the update's energy kept", 100 * (1 - lost / energy)) : "exact")
+    let kept = try output.finish(with: reader)
+    return "\(trained.modules.count) modules, rank \(ranks.max() ?? 0), " + (kept ?? "exact")
   }
 
   private func update(_ module: PEFTAdapter.Module, _ reader: DeltaReader) throws -> PlainUpdate {

@@ -65,7 +65,20 @@ public struct FolderAdapter {
     layout = try AdapterLayout(
       modules: modules.map(\.layout), savable: norms.map(\.savable), factorType: factorType,
       writesBias: request.savesBias)
-    notes = record.notes + ruleNotes
+    notes = record.notes + ruleNotes + (request.savesBias ? Self.biasNotes(modules, record) : [])
+  }
+
+  /// PEFT keeps a change of bias beside factors only.
+  private static func biasNotes(_ modules: [Module], _ record: DecompositionRecord) -> [String] {
+    let changed = Set(record.vectors.filter { $0.kind == .difference && $0.isStored }.map(\.modulePath))
+    let without = modules.map(\.decomposed).enumerated()
+      .filter { modules[$0].choice.numbers.isEmpty && changed.contains($1.path) }.map(\.element.module)
+    return without.first.map {
+      [
+        "the bias of \(without.count) modules (such as '\($0)') changed and is left out with them: the adapter keeps no "
+          + "singular value of theirs"
+      ]
+    } ?? []
   }
 
   /// The base model's folder or file, where it was.

@@ -42,12 +42,12 @@ public struct InitialisationRequest: Sendable, Codable, Equatable {
     }
   }
 
-  /// A request of given parts.
+  /// A request of given parts; an option that is nil has its usual value.
   /// - Throws: `RequestError` for numbers out of their range, `InitialisationRequestError` for options that do not go
   ///   together.
   public init(
-    modelPath: String, method: InitialisationMethod, rank: Rank, svd: TruncatedSVD.Method, tolerance: Double,
-    seed: UInt64, selection: ModuleSelection.Options, factorType: FactorType?, covariancePath: String?,
+    modelPath: String, method: InitialisationMethod, rank: Rank, svd: TruncatedSVD.Method, tolerance: Double?,
+    seed: UInt64?, selection: ModuleSelection.Options, factorType: FactorType?, covariancePath: String?,
     mode: CorDAMode?
   ) throws {
     switch rank {
@@ -55,7 +55,7 @@ public struct InitialisationRequest: Sendable, Codable, Equatable {
     case .fraction(let fraction):
       guard fraction > 0 && fraction <= 1 else { throw RequestError.fractionOutOfRange(fraction) }
     }
-    guard tolerance > 0 && tolerance < 1 else { throw RequestError.toleranceOutOfRange(tolerance) }
+    if let tolerance, !(tolerance > 0 && tolerance < 1) { throw RequestError.toleranceOutOfRange(tolerance) }
     if method == .corda && covariancePath == nil { throw InitialisationRequestError.noCovariance }
     if method != .corda && covariancePath != nil {
       throw InitialisationRequestError.foreignOption("--covariance", method: method)
@@ -66,12 +66,17 @@ public struct InitialisationRequest: Sendable, Codable, Equatable {
     if !method.takesLeadingTriplets && svd != .gram {
       throw InitialisationRequestError.foreignOption("--method", method: method)
     }
+    let iterates = svd == .krylov || svd == .auto
+    if tolerance != nil && !iterates { throw InitialisationRequestError.onlyIterating("--tolerance") }
+    if seed != nil && !iterates && method != .loraXS {
+      throw InitialisationRequestError.onlyIterating("--seed")
+    }
     self.modelPath = modelPath
     self.method = method
     self.rank = rank
     self.svd = svd
-    self.tolerance = tolerance
-    self.seed = seed
+    self.tolerance = tolerance ?? 1e-3
+    self.seed = seed ?? 0
     self.selection = selection
     self.factorType = factorType
     self.covariancePath = covariancePath
@@ -99,6 +104,8 @@ public enum InitialisationRequestError: Error, CustomStringConvertible, Equatabl
   case noCovariance
   /// An option that the method does not have.
   case foreignOption(String, method: InitialisationMethod)
+  /// An option of methods that begin at random and stop at a tolerance.
+  case onlyIterating(String)
 
   /// One sentence with the option and the remedy.
   public var description: String {
@@ -108,6 +115,8 @@ public enum InitialisationRequestError: Error, CustomStringConvertible, Equatabl
         + "(deploy/consumers/covariances.py makes one of PEFT's)"
     case .foreignOption(let option, let method):
       "\(option) does not belong to --as \(method.rawValue); leave it out"
+    case .onlyIterating(let option):
+      "\(option) is for --method krylov and auto, and nothing is iterated or drawn here; leave it out"
     }
   }
 }

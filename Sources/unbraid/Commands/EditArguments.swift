@@ -28,8 +28,8 @@ struct EditArguments: ParsableArguments {
     help: "Multiply each value by 1 + X·r, r at random from -1 to 1: [REGEX:][NUMBERS=]X.")
   var jitter: [String] = []
 
-  @Option(help: "Seed of --jitter; equal seeds give equal files.")
-  var seed: UInt64 = 0
+  @Option(help: "Seed of --jitter (default: 0); equal seeds give equal files.")
+  var seed: UInt64?
 
   @Option(
     help: "Adapt these layers alone, such as 0-15; the others stay as in the base model, with their norms.")
@@ -39,6 +39,7 @@ struct EditArguments: ParsableArguments {
   var dropLayers: String?
 
   func validate() throws {
+    if seed != nil && jitter.isEmpty { throw ValidationError("--seed is for --jitter; leave it out") }
     for (name, text) in [("--layers", layers), ("--drop-layers", dropLayers)] {
       guard let text else { continue }
       if TripletNumbers(text) == nil {
@@ -66,7 +67,7 @@ struct EditArguments: ParsableArguments {
     edit.factors = try factors.flatMap { kind, texts in
       try texts.map { try SpectrumEdit.FactorRule(kind, $0) }
     }
-    edit.seed = seed
+    edit.seed = seed ?? 0
     edit.layers = layers.flatMap { TripletNumbers($0) } ?? .all
     edit.droppedLayers = dropLayers.flatMap { TripletNumbers($0) } ?? .none
     return edit

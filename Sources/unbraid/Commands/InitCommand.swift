@@ -64,11 +64,14 @@ struct InitCommand: JobCommand {
         """))
   var method: TruncatedSVD.Method = .gram
 
-  @Option(help: "Relative loss of captured energy against the best rank k at which krylov may stop.")
-  var tolerance = 1e-3
+  @Option(
+    help:
+      "krylov: relative loss of captured energy against the best rank k at which it may stop (default: 0.001)."
+  )
+  var tolerance: Double?
 
-  @Option(help: "Seed of every random number; equal seeds give equal files.")
-  var seed: UInt64 = 0
+  @Option(help: "krylov, lora-xs: seed of every random number (default: 0); equal seeds give equal files.")
+  var seed: UInt64?
 
   @Option(
     name: .customLong("factor-dtype"),
