@@ -55,7 +55,7 @@ extension UnbraidSuite {
         (
           ["--bias", "--embeddings"],
           "module '\(Name.embedding)': PEFT knows no bias on an embedding's adapter; leave out --bias or "
-            + "--embeddings"
+            + "that module"
         ),
       ])
     func selection(options: [String], sentence: String) throws {
