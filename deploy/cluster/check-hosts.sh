@@ -142,9 +142,11 @@ check_other_copy() {
 
 # All layers together, by sums over all hosts.
 check_joint() {
-  local method options=(--rank 8 --targets q_proj --steps 2 --no-compare)
+  local method options
   say "joint decompositions"
   for method in tucker cp shared; do
+    options=(--rank 8 --targets q_proj --no-compare)
+    [ "$method" = shared ] || options+=(--steps 2)
     "$products/unbraid" joint "$@" --method "$method" "${options[@]}" -o "$work/joint-alone" >"$work/log" 2>&1 ||
       failed "$method on one rank alone ended with $?"
     across_hosts -n 4 "$products/unbraid" joint "$@" --method "$method" "${options[@]}" -o "$work/joint" \
