@@ -3,21 +3,21 @@
 #
 #   deploy/cluster/measure-speeds.sh [FAST SLOW [OPTIONS OF make-pair]]
 #
-# FAST and SLOW are per cent of a core (20 and 10 if not given; together they must fit this machine twice). The same
+# FAST and SLOW are per cent of a core (40 and 20 if not given; together they must fit this machine twice). The same
 # job runs on the two fast hosts, on the two slow ones and on all four; with the speeds of the first two an ideal
 # split would take 1 / (1/fast + 1/slow) seconds. Measures, and judges nothing: run it on a quiet machine.
-# The hosts are namespaces of this machine (deploy/cluster/hosts.sh): needs root and iproute2; about three minutes.
+# The hosts are namespaces of this machine (deploy/cluster/hosts.sh): needs root and iproute2; about two minutes.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
-fast=${1:-20}
-slow=${2:-10}
+fast=${1:-40}
+slow=${2:-20}
 [[ $fast =~ ^[0-9]+$ && $slow =~ ^[0-9]+$ ]] || {
   sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
   exit 64
 }
 shape=("${@:3}")
-[ ${#shape[@]} -gt 0 ] || shape=(--hidden 768 --layers 120 --only q_proj)
+[ ${#shape[@]} -gt 0 ] || shape=(--hidden 512 --layers 600 --only q_proj)
 
 # The job on some hosts: its seconds are in $took then.
 on_hosts() {
