@@ -24,50 +24,22 @@ public struct InitialisationJob {
   ///   - world: All ranks of the job.
   ///   - folder: Rank 0's output; nil on the others.
   ///   - notify: Called on rank 0 with sentences for a person; by a signal's thread too.
-  ///   - onProgress: Called on rank 0 after each module with the modules that are finished.
+  ///   - onProgress: Called on rank 0 after each module.
   /// - Returns: On rank 0 the record; elsewhere nil.
   /// - Throws: On rank 0 the first error of any rank; the folder is then not published.
   public func run(
     on world: borrowing Communicator, into folder: OutputFolder?,
     notify: @escaping @Sendable (String) -> Void,
-    onProgress: (Set<Int>) -> Void
+    onProgress: (UnitProgress) -> Void
   ) throws -> InitialisationRecord? {
-    guard world.rank == 0, let folder else {
-      try fill(nil, on: world, notify: notify) { _ in }
-      return nil
-    }
-    let output = try JournaledOutput(
-      folder, identity: plan.identity(version: versionText), unitCount: plan.modules.count,
-      unitName: "modules", notify: notify)
-    return try output.publish { journal in
-      try fill(journal, on: world, notify: notify) { finished in
-        try folder.checkLock()
-        onProgress(finished)
-      }
-      try folder.clearContents()
+    let job = JournaledJob(
+      work: InitialisationWork(plan, threadCount: resources.threadCount),
+      units: plan.modules.map(jobUnit), inputs: plan.inputs, identity: plan.identity(version: versionText),
+      unitName: "modules", headCoordinates: resources.headCoordinates, threadCount: resources.threadCount)
+    return try job.run(on: world, into: folder, notify: notify, onProgress: onProgress) { journal, _ in
+      guard let folder else { preconditionFailure("rank 0 has a folder") }
       return try write(journal, into: folder)
     }
-  }
-
-  /// Collective: does every module that a journal does not have yet, and leaves its result there, durable.
-  private func fill(
-    _ journal: Journal?, on world: borrowing Communicator, notify: (String) -> Void,
-    onProgress: (Set<Int>) throws -> Void
-  ) throws {
-    try plan.inputs.checkOnAllHosts(world, notify: notify)
-    let known = Array(try JSONEncoder().encode((journal?.carriedOver ?? []).sorted()))
-    var finished = Set(
-      try JSONDecoder().decode([Int].self, from: Data(try world.broadcast(known, root: 0))))
-    let job = DistributedJob(
-      InitialisationWork(plan, threadCount: resources.threadCount), units: plan.modules.map(jobUnit),
-      finished: finished, headCoordinates: resources.headCoordinates, threadCount: resources.threadCount)
-    _ = try job.run(on: world, canCollect: { !(journal?.isFull ?? false) }) { unit, bytes in
-      try journal?.append(unit, bytes)
-      finished.insert(unit)
-      try onProgress(finished)
-    }
-    try journal?.flush()
-    if journal != nil { try plan.inputs.checkUnchanged() }
   }
 
   private func jobUnit(_ module: InitialisationPlan.Module) -> JobUnit {
@@ -81,10 +53,7 @@ public struct InitialisationJob {
     var emission = try InitialisationEmission(plan, folder: folder)
     var records: [InitialisedModule] = []
     for unit in plan.modules.indices {
-      guard let bytes = try journal.read(unit) else {
-        preconditionFailure("every module is finished when the folder is written")
-      }
-      let result = try InitialisationResult(decoding: bytes)
+      let result = try InitialisationResult(decoding: journal.result(unit))
       try emission.write(result, module: unit)
       records.append(result.record)
     }

@@ -13,6 +13,8 @@ struct JournaledJob<Work: UnitWork> {
   /// What a person calls the units, in the plural.
   let unitName: String
   let headCoordinates: Bool
+  /// What the work uses of a rank's processors, for the statistics.
+  var threadCount = 1
 
   /// Collective: does every unit that the journal does not have yet, and writes the folder on rank 0.
   ///
@@ -64,7 +66,8 @@ struct JournaledJob<Work: UnitWork> {
     on world: borrowing Communicator, finished: Set<Int>, canCollect: () -> Bool = { true },
     collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
-    let job = DistributedJob(work, units: units, finished: finished, headCoordinates: headCoordinates)
+    let job = DistributedJob(
+      work, units: units, finished: finished, headCoordinates: headCoordinates, threadCount: threadCount)
     return try job.run(on: world, canCollect: canCollect, collect: collect)
   }
 }

@@ -125,14 +125,11 @@ struct InitCommand: JobCommand {
     if world.rank == 0 {
       for notice in resources.notices + plan.notes { Messages.printNotice("note: \(notice)") }
     }
-    let total = plan.modules.reduce(0) { $0 + $1.cost }
     let progress = ProgressPrinter()
     let job = InitialisationJob(plan, resources: resources, version: Unbraid.version)
-    let record = try job.run(on: world, into: folder, notify: Messages.printNotice) { finished in
-      let modules = finished.map { plan.modules[$0] }
+    let record = try job.run(on: world, into: folder, notify: Messages.printNotice) { state in
       progress.show(
-        finished.count, of: plan.modules.count, share: modules.reduce(0) { $0 + $1.cost } / total,
-        bytesDone: modules.reduce(0) { $0 + $1.byteCount })
+        state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
     }
     progress.finish()
     if let record { print("\(output.path): \(record.summary)") }
