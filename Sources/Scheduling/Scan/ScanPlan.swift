@@ -70,8 +70,8 @@ public struct ScanPlan: Sendable, Codable {
       + (request.isCompatible ? [("--compat", "on")] : [])
   }
 
-  /// The units as the job sees them.
-  var jobUnits: [JobUnit] {
+  /// Each module's read and work.
+  public var jobUnits: [JobUnit] {
     units.map { number in
       let weight = modules[number].weight
       return JobUnit(
@@ -83,20 +83,12 @@ public struct ScanPlan: Sendable, Codable {
   /// Sees that a rank can hold the largest module.
   ///
   /// - Throws: `ScanPlanError.outOfMemory` if it cannot.
-  func checkMemory(_ resources: JobResources) throws(ScanPlanError) {
+  public func checkMemory(_ resources: JobResources) throws(ScanPlanError) {
     for number in units.prefix(1) where modules[number].memoryBytes > resources.memoryPerRank {
       throw .outOfMemory(
         module: modules[number].name, neededBytes: modules[number].memoryBytes,
         allowedBytes: resources.memoryPerRank)
     }
-  }
-
-  /// The plan as rank 0 sends it.
-  public func encoded() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
-
-  /// The plan as the other ranks receive it.
-  public init(decoding bytes: [UInt8]) throws {
-    self = try JSONDecoder().decode(ScanPlan.self, from: Data(bytes))
   }
 }
 

@@ -35,36 +35,11 @@ struct ScanCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     if let file = arguments.from { return try selectAgain(from: file, on: world) }
     let request = try arguments.request()
-    let bytes = world.rank == 0 ? try ScanPlan(request).encoded() : []
-    let plan = try ScanPlan(decoding: world.broadcast(bytes, root: 0))
+    let plan = try world.shared { try ScanPlan(request) }
     let path = output ?? "scan_\(request.slug)"
-    try withOutput(path, on: world, completed: { completedSummary(plan, at: path) }) { folder in
-      try scan(plan, into: folder, at: path, on: world)
-    }
-  }
-
-  private func completedSummary(_ plan: ScanPlan, at path: String) -> String? {
-    UnitReport.completed(at: path, plan.request, inputs: plan.inputs, version: Unbraid.version)?.summary
-  }
-
-  private func scan(
-    _ plan: ScanPlan, into folder: OutputFolder?, at path: String, on world: borrowing Communicator
-  ) throws {
-    let resources = try resourceArguments.resources(on: world)
-    if world.rank == 0 {
-      for notice in resources.notices + plan.notes { Messages.printNotice("note: \(notice)") }
-    }
-    let progress = ProgressPrinter()
-    let job = ScanJob(plan, resources: resources, version: Unbraid.version)
-    let outcome = try job.run(on: world, into: folder, notify: Messages.printNotice) { state in
-      progress.show(
-        state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
-    }
-    progress.finish()
-    if let outcome {
+    try runModules(of: plan, into: path, resourceArguments, on: world) { outcome in
       print(SpectraTable(outcome.spectra).text)
-      print("\(path): \(outcome.report.summary)")
-      for line in HostSummary.lines(outcome.report.ranks) { print(line) }
+      printEnd(outcome.report, of: path)
     }
   }
 
