@@ -8,11 +8,6 @@ struct ScanWork: UnitWork {
   private let plan: ScanPlan
   private let reader = SoleReader()
 
-  /// The reading thread alone uses it.
-  private final class SoleReader: @unchecked Sendable {
-    let deltas = DeltaReader()
-  }
-
   init(_ plan: ScanPlan) { self.plan = plan }
 
   func load(_ unit: Int, group: RankGroup) throws -> SharedMatrix<Float> {
