@@ -6,27 +6,37 @@ extension ScanPlan: UnitPlan {
   /// Computes a module's singular values.
   public func work(threadCount: Int) -> any UnitWork { ScanWork(self) }
 
-  /// Makes Spectrum's files, those of the spectra and `report.json`.
+  /// Makes the files of the spectra, `report.json` and, of one model, Spectrum's files.
   public func write(_ journal: Journal, into folder: OutputFolder, _ run: UnitRun) throws -> ScanOutcome {
     let contents = folder.contentsPath
     let results = try readResults(journal)
+    let spectra = SpectraRecord(
+      model: request.modelName, base: request.base?.path,
+      modules: zip(modules, results).compactMap(record), notes: notes)
+    try writeDurably(encodedJSON(spectra), to: contents + "/spectra_\(request.slug).json")
+    try writeDurably(Data(spectra.table.utf8), to: contents + "/spectra_\(request.slug).csv")
+    try writeSingularValues(results, to: contents + "/singular_values.safetensors")
+    let result =
+      try request.topPercent.map { try writeSelection(results, topPercent: $0, into: contents) }
+      ?? "\(spectra.modules.count { $0.measures.norm > 0 }) of \(modules.count) modules changed"
+    let report = UnitReport(request, result: result, of: self, journal, run)
+    try writeDurably(encodedJSON(report), to: contents + "/report.json")
+    return ScanOutcome(report: report, spectra: spectra)
+  }
+
+  /// Makes Spectrum's files; returns what came of it in a few words.
+  private func writeSelection(_ results: [ScanResult?], topPercent: Int, into contents: String) throws
+    -> String
+  {
     let ratios = LayerRatios(
       zip(modules, results).map { module, result in
         LayerRatios.Entry(module: module.name, type: module.type, ratio: ratio(of: result))
       })
-    let spectra = SpectraRecord(
-      model: request.modelName, modules: zip(modules, results).compactMap(record), notes: notes)
     let files = ScanFolder(path: contents, baseName: "snr_results_\(request.slug)")
     try files.writeResults(ratios)
-    try files.writeSelection(of: ratios, topPercent: request.topPercent)
-    try writeDurably(encodedJSON(spectra), to: contents + "/spectra_\(request.slug).json")
-    try writeDurably(Data(spectra.table.utf8), to: contents + "/spectra_\(request.slug).csv")
-    try writeSingularValues(results, to: contents + "/singular_values.safetensors")
-    let selected = ratios.selection(topPercent: request.topPercent).reduce(0) { $0 + $1.modules.count }
-    let report = UnitReport(
-      request, result: "\(selected) of \(modules.count) modules selected", of: self, journal, run)
-    try writeDurably(encodedJSON(report), to: contents + "/report.json")
-    return ScanOutcome(report: report, spectra: spectra)
+    try files.writeSelection(of: ratios, topPercent: topPercent)
+    let selected = ratios.selection(topPercent: topPercent).reduce(0) { $0 + $1.modules.count }
+    return "\(selected) of \(modules.count) modules selected"
   }
 
   /// The result of each module; nil for one that is no matrix.
@@ -48,7 +58,8 @@ extension ScanPlan: UnitPlan {
   private func record(_ module: ScanPlan.Module, _ result: ScanResult?) -> SpectraRecord.Module? {
     guard let result, let shape = module.matrixShape else { return nil }
     return SpectraRecord.Module(
-      module: module.name, type: module.type, shape: shape, signalToNoise: result.signalToNoise,
+      module: module.name, type: module.type, shape: shape,
+      signalToNoise: request.base == nil ? result.signalToNoise : nil,
       measures: result.measures)
   }
 

@@ -7,13 +7,17 @@ import Scheduling
 struct ScanCommand: JobCommand {
   static let configuration = CommandConfiguration(
     commandName: "scan",
-    abstract: "Rank a model's layers by their spectra and select some for training.",
+    abstract: "Rank a model's layers by their spectra, or tell those of a fine-tune's difference.",
     discussion: """
       Computes all singular values of every linear layer and writes what Spectrum writes: the signal-to-noise ratio of
       each module, the same sorted, and the parameters to unfreeze, for axolotl. Beside it come measures that Spectrum
       has not: where noise really ends, stable and effective rank, power law, condition number.
 
+      Of two models their difference is scanned, by the same measures; nothing is selected, and Spectrum's files are
+      not written.
+
       Example:  mpirun -n 4 unbraid scan llama-base -o llama-scan --top-percent 25
+      Example:  unbraid scan llama-base llama-chat -o chat-spectra
       Example:  unbraid scan --from snr_results_llama-base.json --top-percent 50 > unfrozen.yaml
       """)
 
@@ -48,11 +52,11 @@ struct ScanCommand: JobCommand {
     if let output {
       return try withOutput(output, on: world, completed: { nil }) { folder in
         guard let folder else { return }
-        try ScanSelection(path: file, topPercent: arguments.topPercent).publish(into: folder)
-        print("\(output): \(arguments.topPercent) % of the modules in \(file) selected")
+        try ScanSelection(path: file, topPercent: arguments.selectedPercent).publish(into: folder)
+        print("\(output): \(arguments.selectedPercent) % of the modules in \(file) selected")
       }
     }
     guard world.rank == 0 else { return }
-    print(try LayerRatios(path: file).selectionText(topPercent: arguments.topPercent), terminator: "")
+    print(try LayerRatios(path: file).selectionText(topPercent: arguments.selectedPercent), terminator: "")
   }
 }
