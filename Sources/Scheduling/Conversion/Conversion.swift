@@ -111,6 +111,8 @@ public enum ConversionError: Error, CustomStringConvertible, Equatable, ExitCode
   case notInModel(path: String, tensor: String, trainedPath: String)
   /// The original model has another shape than what was taken out of it.
   case otherModel(path: String, tensor: String, shape: [Int], expected: [Int])
+  /// The original model was changed where it lies.
+  case changedModel(path: String, difference: String)
   /// The original model has a type that trained numbers are not written in.
   case unwritableType(path: String, tensor: String, type: ElementType)
   /// svd-training's file has no singular values.
@@ -152,6 +154,8 @@ public enum ConversionError: Error, CustomStringConvertible, Equatable, ExitCode
       "\(path): has no tensor '\(tensor)', which \(trainedPath) was trained on; give the original model with --model"
     case .otherModel(let path, let tensor, let shape, let expected):
       "\(path): tensor '\(tensor)' is \(shape), but was \(expected) when init ran; give the original model with --model"
+    case .changedModel(let path, let difference):
+      "\(path): \(difference), when init read the model; give the original model with --model, or this one if it is meant"
     case .unwritableType(let path, let tensor, let type):
       "\(path): tensor '\(tensor)' is stored as \(type.rawValue), and what was trained is written as F32, F16 and BF16; "
         + "convert the model to one of these"

@@ -77,6 +77,7 @@ struct DecomposedModelMerge {
   func run(
     into folder: OutputFolder, version: String, notify: @escaping @Sendable (String) -> Void
   ) throws -> String {
+    for note in try record.notes(on: model, isGiven: request.modelPath != nil) { notify("note: \(note)") }
     let recordPath = request.originPath + "/" + InitialisationRecord.fileName
     let rewriting = ModelRewriting(
       model: model,

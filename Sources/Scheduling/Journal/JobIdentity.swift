@@ -62,7 +62,7 @@ public struct JobIdentity: Sendable, Codable, Equatable {
     }
     for input in inputs {
       guard let before = other.inputs.first(where: { $0.path == input.path }),
-        let difference = difference(before, input)
+        let difference = input.difference(since: before)
       else { continue }
       sentences.append("\(input.path) \(difference)")
     }
@@ -90,13 +90,16 @@ private func text(_ values: [String]) -> String {
   values.isEmpty ? "not given" : values.joined(separator: ", ")
 }
 
-private func difference(_ before: InputFile, _ now: InputFile) -> String? {
-  if before.size != now.size { return "has \(now.size) bytes now and had \(before.size) then" }
-  if before.header != now.header { return "has another header (hash \(now.header), then \(before.header))" }
-  if before.modified != now.modified {
-    return "was changed on \(date(now.modified)), after the \(date(before.modified)) of then"
+extension InputFile {
+  /// What became of a file since it was looked at before, as the rest of a sentence; nil if nothing did.
+  func difference(since before: InputFile) -> String? {
+    if before.size != size { return "has \(size) bytes now and had \(before.size) then" }
+    if before.header != header { return "has another header (hash \(header), then \(before.header))" }
+    if before.modified != modified {
+      return "was changed on \(date(modified)), after the \(date(before.modified)) of then"
+    }
+    return nil
   }
-  return nil
 }
 
 private func date(_ nanoseconds: Int) -> String {
