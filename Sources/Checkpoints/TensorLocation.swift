@@ -36,6 +36,19 @@ public struct TensorLocation: Sendable, Codable, Hashable {
       offset: offset, byteCount: byteCount)
   }
 
+  /// One of the matrices that a tensor of three dimensions stacks.
+  ///
+  /// - Parameter index: Along the first dimension.
+  /// - Returns: A matrix of the last two dimensions, named as NumPy would take it out: `name[index]`.
+  package func slice(_ index: Int) -> TensorLocation {
+    precondition(shape.count == 3 && (0..<shape[0]).contains(index), "the tensor stacks no such matrix")
+    let sliceBytes = byteCount / shape[0]
+    return TensorLocation(
+      name: "\(name)[\(index)]", elementType: elementType, shape: Array(shape.dropFirst()),
+      filePath: filePath,
+      fileSize: fileSize, offset: offset + index * sliceBytes, byteCount: sliceBytes)
+  }
+
   /// The number of elements; 1 for a scalar.
   public var elementCount: Int { shape.reduce(1, *) }
 
