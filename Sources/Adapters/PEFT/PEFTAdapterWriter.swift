@@ -203,7 +203,8 @@ public struct PEFTAdapterWriter: ~Copyable {
       }
     let configuration = PEFTConfiguration(
       baseModel: description.baseModel, taskType: description.taskType, ranks: ranks, alphas: alphas,
-      targets: targets, targetParameters: parameters.sorted(), modulesToSave: description.modulesToSave ?? savedModules.sorted(),
+      targets: targets, targetParameters: parameters.sorted(),
+      modulesToSave: description.modulesToSave ?? savedModules.sorted(),
       hasLoRABias: layout.writesBias, bias: description.bias, fanInFanOut: description.fanInFanOut,
       ensuresWeightTying: description.ensuresWeightTying)
     try file.finish()

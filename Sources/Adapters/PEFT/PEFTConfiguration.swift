@@ -37,7 +37,8 @@ public struct PEFTConfiguration: Sendable, Encodable {
   ///   - ensuresWeightTying: Whether what is trained of the input embedding is also the head's.
   public init(
     baseModel: String, taskType: String?, ranks: [String: Int], alphas: [String: Double]? = nil,
-    targets: TargetModules, targetParameters: [String] = [], modulesToSave: [String] = [], hasLoRABias: Bool = false, bias: String = "none",
+    targets: TargetModules, targetParameters: [String] = [], modulesToSave: [String] = [],
+    hasLoRABias: Bool = false, bias: String = "none",
     fanInFanOut: Bool = false, ensuresWeightTying: Bool = false
   ) {
     let largest = ranks.values.max() ?? 1

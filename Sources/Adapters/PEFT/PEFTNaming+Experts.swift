@@ -7,12 +7,13 @@ extension PEFTNaming {
   /// - Parameters:
   ///   - module: One that was selected.
   ///   - rank: The largest rank that it may have.
+  /// - Returns: Its place under PEFT's names.
   public func layoutModule(_ module: ModuleSelection.SelectedModule, rank: Int) -> AdapterLayout.Module {
     let expert = module.stack.map { fusedExpert(ofStack: $0) } ?? routerParameter(module.name)
     return AdapterLayout.Module(
       path: expert?.path ?? path(of: module.name, role: module.role), role: module.role,
-      layout: module.stack == nil ? layout(of: module.name, role: module.role) : layoutOfStacks,
-      rowCount: module.pair.shape[0], columnCount: module.pair.shape[1], largestRank: rank, expert: expert)
+      layout: layout(of: module.name, role: module.role), rowCount: module.pair.shape[0],
+      columnCount: module.pair.shape[1], largestRank: rank, expert: expert)
   }
 
   /// Which side of a stacked expert's matrix PEFT takes for its input.
@@ -67,8 +68,12 @@ private let turnedModelTypes: Set = [
 
 /// Stacks that Transformers 5 loads under another name than the checkpoint has: Granite's.
 private let renamedStacks = [
-  (stored: "block_sparse_moe.input_linear.weight", loaded: "block_sparse_moe.experts.gate_up_proj",
-    block: "block_sparse_moe"),
-  (stored: "block_sparse_moe.output_linear.weight", loaded: "block_sparse_moe.experts.down_proj",
-    block: "block_sparse_moe"),
+  (
+    stored: "block_sparse_moe.input_linear.weight", loaded: "block_sparse_moe.experts.gate_up_proj",
+    block: "block_sparse_moe"
+  ),
+  (
+    stored: "block_sparse_moe.output_linear.weight", loaded: "block_sparse_moe.experts.down_proj",
+    block: "block_sparse_moe"
+  ),
 ]

@@ -14,7 +14,8 @@ struct ResourceArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Memory a rank may use, such as 4G or 900M (default: an even share of what is available).",
-      discussion: "Where one module needs more, extract and decompose share it among ranks, others refuse."))
+      discussion:
+        "Where one module needs more, extract, decompose and verify share it among ranks, others refuse."))
   var memoryPerRank: ByteCount?
 
   @Flag(help: "Rank 0 computes nothing: it gathers and writes, for a head node that should stay free.")
