@@ -50,6 +50,11 @@ struct TensorUpdate: Sendable {
     switch result {
     case .bytes(let bytes): return bytes
     case .notFinite(let row, let column):
+      let value = source.value(row: row, column: column)
+      guard value.isFinite else {
+        throw MergeError.damaged(
+          file: start.filePath, tensor: start.name, row: row, column: column, value: value)
+      }
       throw MergeError.notFinite(
         tensor: tensor.name, row: row, column: column, elementType: tensor.elementType)
     }
@@ -108,6 +113,14 @@ private enum Addend {
       let (target, change) = (panel.row(0), vector.matrix.view.row(0))
       for index in target.indices { target[index] += factor * change[index] }
     }
+  }
+}
+
+extension StoredMatrix {
+  fileprivate func value(row: Int, column: Int) -> Float {
+    let values = Matrix<Float>(uninitializedRows: 1, columns: columnCount)
+    widen(row..<row + 1, into: values.view)
+    return values[0, column]
   }
 }
 
