@@ -36,6 +36,24 @@ public struct TensorLocation: Sendable, Codable, Hashable {
       offset: offset, byteCount: byteCount)
   }
 
+  /// The same bytes with other dimensions of the same product.
+  package func reshaped(_ shape: [Int]) -> TensorLocation {
+    precondition(shape.reduce(1, *) == elementCount, "the dimensions have another product")
+    return TensorLocation(
+      name: name, elementType: elementType, shape: shape, filePath: filePath, fileSize: fileSize,
+      offset: offset, byteCount: byteCount)
+  }
+
+  /// One matrix of a three-dimensional tensor, called `name[index]`.
+  public func slice(_ index: Int) -> TensorLocation {
+    precondition(shape.count == 3 && (0..<shape[0]).contains(index), "there is no such slice")
+    let sliceByteCount = byteCount / shape[0]
+    return TensorLocation(
+      name: "\(name)[\(index)]", elementType: elementType, shape: Array(shape.dropFirst()),
+      filePath: filePath,
+      fileSize: fileSize, offset: offset + index * sliceByteCount, byteCount: sliceByteCount)
+  }
+
   /// The number of elements; 1 for a scalar.
   public var elementCount: Int { shape.reduce(1, *) }
 

@@ -17,6 +17,11 @@ public struct TensorPair: Sendable, Codable, Hashable {
   /// A tensor whose own values stand where those of a pair have a difference.
   public init(weight: TensorLocation) { self.init(base: nil, tuned: weight) }
 
+  /// One matrix of a three-dimensional tensor on both sides.
+  public func slice(_ index: Int) -> TensorPair {
+    TensorPair(base: base?.slice(index), tuned: tuned.slice(index))
+  }
+
   /// The tensor's name in the checkpoints.
   public var name: String { tuned.name }
   /// Its dimensions, outermost first.

@@ -14,11 +14,11 @@ struct TensorUpdate: Sendable {
     let weight: Double
   }
 
-  /// scale · B·A of one module.
+  /// scale · B·A of one module, or the part of it that goes here.
   struct Product: Sendable {
     let adapter: PEFTAdapter
     let module: PEFTAdapter.Module
-    let layout: WeightLayout
+    let target: AdaptedWeight
     let weight: Double
   }
 
@@ -72,7 +72,7 @@ struct TensorUpdate: Sendable {
       let factors = try product.adapter.readFactors(of: product.module, with: reader)
       let factor = Float(product.weight * factors.scale)
       return .product(
-        a: SharedMatrix(factors.a), b: SharedMatrix(factors.b), layout: product.layout, factor: factor)
+        a: SharedMatrix(factors.a), b: SharedMatrix(factors.b), target: product.target, factor: factor)
     }
   }
 
@@ -88,8 +88,8 @@ struct TensorUpdate: Sendable {
 private enum Addend {
   /// factor · (S − W).
   case difference(StoredMatrix, factor: Float)
-  /// factor · B·A, or its transpose.
-  case product(a: SharedMatrix<Float>, b: SharedMatrix<Float>, layout: WeightLayout, factor: Float)
+  /// factor · B·A, or its transpose, or rows of them, on rows of the tensor.
+  case product(a: SharedMatrix<Float>, b: SharedMatrix<Float>, target: AdaptedWeight, factor: Float)
   /// factor times a vector.
   case vector(SharedMatrix<Float>, factor: Float)
 
@@ -99,16 +99,28 @@ private enum Addend {
     case .difference(let replacement, let factor):
       guard let original else { return }
       addDifference(replacement, original, rows, factor, to: panel)
-    case .product(let a, let b, .outputByInput, let factor):
-      multiply(b.matrix.view.rows(rows), a.matrix.view, into: panel, alpha: factor, beta: 1)
-    case .product(let a, let b, .inputByOutput, let factor):
-      multiply(
-        a.matrix.view.columns(rows).transposed, b.matrix.view.transposed, into: panel, alpha: factor, beta: 1)
+    case .product(let a, let b, let target, let factor):
+      let covered = rows.clamped(to: target.rows)
+      guard !covered.isEmpty else { return }
+      let panel = panel.rows(shifted(covered, by: -rows.lowerBound))
+      let own = shifted(covered, by: (target.part?.lowerBound ?? 0) - target.rows.lowerBound)
+      switch target.layout {
+      case .outputByInput:
+        multiply(b.matrix.view.rows(own), a.matrix.view, into: panel, alpha: factor, beta: 1)
+      case .inputByOutput:
+        multiply(
+          a.matrix.view.columns(own).transposed, b.matrix.view.transposed, into: panel, alpha: factor, beta: 1
+        )
+      }
     case .vector(let vector, let factor):
       let (target, change) = (panel.row(0), vector.matrix.view.row(0))
       for index in target.indices { target[index] += factor * change[index] }
     }
   }
+}
+
+private func shifted(_ range: Range<Int>, by offset: Int) -> Range<Int> {
+  range.lowerBound + offset..<range.upperBound + offset
 }
 
 private func addDifference(
