@@ -6,12 +6,14 @@ public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
   case entryOverflow(module: String, factorType: FactorType, largest: Double)
   /// PEFT has no bias on embeddings.
   case biasOnEmbedding(module: String)
+  /// PEFT has no bias in an adapter with fused experts.
+  case biasOnExperts(parameter: String)
 
   /// Whether the command line is to blame rather than the data.
   public var isUsage: Bool {
     switch self {
     case .factorOverflow, .entryOverflow: false
-    case .biasOnEmbedding: true
+    case .biasOnEmbedding, .biasOnExperts: true
     }
   }
 
@@ -26,6 +28,9 @@ public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
         + remedy(factorType)
     case .biasOnEmbedding(let module):
       "module '\(module)': PEFT knows no bias on an embedding's adapter; leave out --bias or that module"
+    case .biasOnExperts(let parameter):
+      "parameter '\(parameter)': PEFT knows no bias in an adapter of fused experts; leave out --bias, or the experts with "
+        + "--exclude"
     }
   }
 

@@ -14,6 +14,8 @@ public struct AdapterLayout: Sendable, Codable {
   public let factorType: FactorType
   /// Whether each linear module's change of bias is stored beside its factors.
   public let writesBias: Bool
+  /// The rank that all experts of a set are stored with, by the name of the set.
+  private let expertRanks: [String: Int]
 
   /// One module with factors.
   public struct Module: Sendable, Codable {
@@ -29,10 +31,13 @@ public struct AdapterLayout: Sendable, Codable {
     public let columnCount: Int
     /// The rank asked for, at most min(rows, columns).
     public let largestRank: Int
+    /// Its place among fused experts; nil for a module of its own.
+    public internal(set) var expert: FusedExpert?
 
     /// Describes a module.
     public init(
-      path: String, role: ModuleRole, layout: WeightLayout, rowCount: Int, columnCount: Int, largestRank: Int
+      path: String, role: ModuleRole, layout: WeightLayout, rowCount: Int, columnCount: Int, largestRank: Int,
+      expert: FusedExpert? = nil
     ) {
       self.path = path
       self.role = role
@@ -40,14 +45,25 @@ public struct AdapterLayout: Sendable, Codable {
       self.rowCount = rowCount
       self.columnCount = columnCount
       self.largestRank = largestRank
+      self.expert = expert
     }
 
     /// Describes a module of which no stored matrix is at hand.
-    public init(path: String, isEmbedding: Bool = false, outputCount: Int, inputCount: Int, largestRank: Int)
-    {
+    public init(
+      path: String, isEmbedding: Bool = false, outputCount: Int, inputCount: Int, largestRank: Int,
+      expert: FusedExpert? = nil
+    ) {
       self.init(
         path: path, role: isEmbedding ? .embedding : .linear, layout: .outputByInput, rowCount: outputCount,
-        columnCount: inputCount, largestRank: largestRank)
+        columnCount: inputCount, largestRank: largestRank, expert: expert)
+    }
+
+    /// Those modules share it which are stored with one rank; nil for what is no expert.
+    ///
+    /// A router that is a parameter belongs to the modules, too: the few zeros spare PEFT a pattern, of which it would warn.
+    fileprivate var expertSet: String? {
+      if let expert, expert.count > 1 { return expert.parameter }
+      return expert != nil || kindOfExpertModule != nil ? "modules" : nil
     }
 
     /// Features going in.
@@ -74,20 +90,40 @@ public struct AdapterLayout: Sendable, Codable {
   }
 
   /// A layout of given parts.
-  /// - Throws: `AdapterError.biasOnEmbedding` if biases are wanted on an embedding.
+  /// - Throws: `AdapterError.biasOnEmbedding` or `.biasOnExperts` if biases are wanted where PEFT has none.
   public init(modules: [Module], savable: [SavableTensor], factorType: FactorType, writesBias: Bool) throws {
     if writesBias, let embedding = modules.first(where: { $0.role == .embedding }) {
       throw AdapterError.biasOnEmbedding(module: embedding.path)
     }
-    self.modules = modules
+    if writesBias, let expert = modules.lazy.compactMap(\.expert).first {
+      throw AdapterError.biasOnExperts(parameter: expert.parameter)
+    }
+    self.modules = nestingExperts(modules)
+    var expertRanks = Dictionary(grouping: modules.filter { $0.expertSet != nil }) { $0.expertSet ?? "" }
+      .mapValues { $0.map(\.largestRank).max() ?? 1 }
+    // Theirs is the configuration's, which is the largest of all.
+    if expertRanks["modules"] != nil { expertRanks["modules"] = modules.map(\.largestRank).max() }
+    self.expertRanks = expertRanks
     self.savable = savable
     self.factorType = factorType
     self.writesBias = writesBias
   }
 
+  /// The rank that factors of some rank are stored with, padded with zeros.
+  ///
+  /// It is their own but for experts. PEFT has one rank for all experts of a fused parameter, and one for all experts of a
+  /// model that are modules, which it fuses itself where Transformers does.
+  public func storedRank(ofModule index: Int, rank: Int) -> Int {
+    modules[index].expertSet.flatMap { expertRanks[$0] } ?? rank
+  }
+
   /// Bytes of the factors at full rank.
   public var largestByteCount: Int {
-    modules.reduce(0) { $0 + ($1.rowCount + $1.columnCount) * $1.largestRank }
+    modules.indices.reduce(0) { sum, index in
+      let module = modules[index]
+      return sum
+        + (module.rowCount + module.columnCount) * storedRank(ofModule: index, rank: module.largestRank)
+    }
       * factorType.elementType.bitWidth / 8
   }
 }

@@ -41,7 +41,8 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
       modelType: object["model_type"] as? String,
       tiesWordEmbeddings: text?[tiedKey] as? Bool ?? object[tiedKey] as? Bool,
       quantizationMethod: quantization?["quant_method"] as? String,
-      hiddenSize: ["hidden_size", "n_embd", "d_model"].lazy.compactMap { object[$0] as? Int }.first)
+      hiddenSize: ["hidden_size", "n_embd", "d_model"].lazy.compactMap { (text?[$0] ?? object[$0]) as? Int }
+        .first)
   }
 
   /// The text of a model's configuration, changed to say that the head has weights of its own; nil if it has none.

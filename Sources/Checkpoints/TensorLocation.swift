@@ -44,14 +44,16 @@ public struct TensorLocation: Sendable, Codable, Hashable {
       offset: offset, byteCount: byteCount)
   }
 
-  /// One matrix of a three-dimensional tensor, called `name[index]`.
-  public func slice(_ index: Int) -> TensorLocation {
-    precondition(shape.count == 3 && (0..<shape[0]).contains(index), "there is no such slice")
-    let sliceByteCount = byteCount / shape[0]
+  /// One of the matrices that a tensor of three dimensions stacks.
+  ///
+  /// - Parameter index: Along the first dimension.
+  /// - Returns: A matrix of the last two dimensions, named as NumPy would take it out: `name[index]`.
+  package func slice(_ index: Int) -> TensorLocation {
+    precondition(shape.count == 3 && (0..<shape[0]).contains(index), "the tensor stacks no such matrix")
+    let sliceBytes = byteCount / shape[0]
     return TensorLocation(
-      name: "\(name)[\(index)]", elementType: elementType, shape: Array(shape.dropFirst()),
-      filePath: filePath,
-      fileSize: fileSize, offset: offset + index * sliceByteCount, byteCount: sliceByteCount)
+      name: "\(name)[\(index)]", elementType: elementType, shape: Array(shape.dropFirst()), filePath: filePath,
+      fileSize: fileSize, offset: offset + index * sliceBytes, byteCount: sliceBytes)
   }
 
   /// The number of elements; 1 for a scalar.

@@ -50,8 +50,11 @@ extension ModuleSelection {
 }
 
 /// Whether a target names this module, as PEFT's `target_modules` would: its path or the end of it.
+///
+/// The name of a stack of experts stands for each of them, as in PEFT's `target_parameters`.
 private func matches(_ target: String, _ module: String) -> Bool {
-  module == target || module.hasSuffix("." + target)
+  let stack = module.hasSuffix("]") ? module.prefix { $0 != "[" } : module[...]
+  return [module[...], stack].contains { $0 == target || $0.hasSuffix("." + target) }
 }
 
 /// A pattern of the command line, which must match some module.

@@ -12,7 +12,9 @@ public enum ModuleRole: String, Sendable, Codable, CaseIterable {
   case norm
   /// A one-dimensional bias.
   case bias
-  /// Anything else: convolutions, fused experts, buffers.
+  /// The matrices of all experts of a layer in one tensor of three dimensions.
+  case experts
+  /// Anything else: convolutions, buffers.
   case other
 
   /// The role of a tensor of this name and shape.
@@ -29,6 +31,7 @@ public enum ModuleRole: String, Sendable, Codable, CaseIterable {
     case ("weight", 2): self = .linear
     case ("weight", 1): self = .norm
     case ("bias", 1): self = .bias
+    case (_, 3) where isOfExperts(path.dropLast()): self = .experts
     default: self = .other
     }
   }
@@ -45,6 +48,13 @@ private let headNames: Set = [
 
 private func isEmbeddingName(_ module: String) -> Bool {
   module.contains("embed") || ["wte", "wpe", "shared", "relative_attention_bias"].contains(module)
+}
+
+/// Whether a module of this path holds the weights of experts; those of Granite are two linear layers of the block.
+private func isOfExperts(_ path: ArraySlice<String>) -> Bool {
+  path.contains("experts")
+    || ["input_linear", "output_linear"].contains(path.last)
+      && path.dropLast().contains { $0.contains("moe") }
 }
 
 /// The path of the module that owns a tensor: its name without the last component.

@@ -15,13 +15,19 @@ public struct ModuleSelection: Sendable {
     public let role: ModuleRole
     /// Where its matrix is.
     public let pair: TensorPair
+    /// Its place in a tensor of all experts; nil for a module of its own.
+    public let stack: ExpertStackPlace?
 
     /// Selects a module.
-    public init(name: String, role: ModuleRole, pair: TensorPair) {
+    public init(name: String, role: ModuleRole, pair: TensorPair, stack: ExpertStackPlace? = nil) {
       self.name = name
       self.role = role
       self.pair = pair
+      self.stack = stack
     }
+
+    /// Whether the matrix is its own, and not another module's that it is tied to.
+    var ownsMatrix: Bool { stack != nil || modulePath(ofTensor: pair.name) == name }
   }
 
   /// A pair that is not decomposed.
@@ -43,7 +49,7 @@ public struct ModuleSelection: Sendable {
 
   /// Why a pair is not decomposed.
   public enum Reason: String, Sendable, Codable {
-    /// It is a vector, or has three dimensions or more.
+    /// It is a vector, or has three dimensions or more and is no stack of experts.
     case noMatrix = "no matrix"
     /// It is an embedding, and `--embeddings` was not given.
     case embedding = "embedding; --embeddings takes it in"
@@ -79,7 +85,7 @@ public struct ModuleSelection: Sendable {
   /// - Throws: `SourceError` for a pattern that matches nothing, for a selected matrix that is no number or
   ///   changed its shape, and if nothing is left.
   public init(_ pairing: Pairing, tuned: Checkpoint, isHeadTied: Bool, options: Options) throws {
-    let candidates = matrixCandidates(pairing, tuned: tuned, isHeadTied: isHeadTied)
+    let candidates = matrixCandidates(pairing, isHeadTied: isHeadTied)
     let filter = try ModuleFilter(options, candidates: candidates.map(\.name))
     if options.takesHead && !candidates.contains(where: { $0.role == .head }) {
       throw noHead(pairing, tuned: tuned)
@@ -90,13 +96,13 @@ public struct ModuleSelection: Sendable {
     var selected: [SelectedModule] = []
     var leftOut = pairing.pairs.compactMap { pair -> LeftOut? in
       let role = ModuleRole(tensor: pair.name, shape: pair.shape)
-      guard !role.isMatrix else { return nil }
+      guard !role.isMatrix && (role != .experts || pair.elementCount == 0) else { return nil }
       return LeftOut(pair: pair, role: role, reason: pair.isNumeric ? .noMatrix : .notNumeric)
     }
     for candidate in candidates {
       if let reason = filter.reasonToLeaveOut(candidate.name, role: candidate.role) {
         // A tied head's tensor is listed once, as the embedding.
-        if let pair = candidate.pair, modulePath(ofTensor: pair.name) == candidate.name {
+        if let pair = candidate.pair, candidate.ownsMatrix {
           leftOut.append(
             LeftOut(pair: pair, role: candidate.role, reason: pair.isNumeric ? reason : .notNumeric))
         }
@@ -106,7 +112,7 @@ public struct ModuleSelection: Sendable {
     }
     guard !selected.isEmpty else { throw SourceError.nothingSelected(candidateCount: candidates.count) }
     modules = selected.sorted { $0.name < $1.name }
-    self.leftOut = leftOut.sorted { $0.pair.name < $1.pair.name }
+    self.leftOut = joiningWholeStacks(of: pairing, leftOut).sorted { $0.pair.name < $1.pair.name }
   }
 }
 
@@ -118,7 +124,8 @@ extension ModuleSelection {
       $0.name < $1.name
     }
     // A tied head is decomposed from the tensor of an embedding that may itself be left out.
-    var listed = Set(modules.filter { $0.name == modulePath(ofTensor: $0.pair.name) }.map(\.pair.name))
+    var listed = Set(modules.filter(\.ownsMatrix).map(\.pair.name))
+    listed.formUnion(modules.compactMap(\.stack?.tensor))
     leftOut = selections.flatMap(\.leftOut).filter { listed.insert($0.pair.name).inserted }
       .sorted { $0.pair.name < $1.pair.name }
   }
@@ -129,48 +136,4 @@ private func noHead(_ pairing: Pairing, tuned: Checkpoint) -> SourceError {
   let heads = pairing.onlyInTuned.filter { ModuleRole(tensor: $0.name, shape: $0.shape) == .head }
   return heads.first.map { .headInOne(tensor: $0.name, checkpoint: tuned.path) }
     ?? .noHead(checkpoint: tuned.path)
-}
-
-/// A matrix of the model, before the filters.
-private struct Candidate {
-  let name: String
-  let role: ModuleRole
-  /// Nil if the shapes differ.
-  let pair: TensorPair?
-  let reshaped: Pairing.Reshaped?
-
-  func selected() throws -> ModuleSelection.SelectedModule {
-    if let reshaped {
-      throw SourceError.shapesDiffer(
-        tensor: reshaped.tuned.name, base: reshaped.base.shape, tuned: reshaped.tuned.shape,
-        isVocabulary: role != .linear)
-    }
-    guard let pair, pair.isNumeric else {
-      throw SourceError.notNumeric(
-        tensor: pair?.name ?? name, elementType: pair.map { $0.tuned.elementType } ?? .u8)
-    }
-    return .init(name: name, role: role, pair: pair)
-  }
-}
-
-private func matrixCandidates(_ pairing: Pairing, tuned: Checkpoint, isHeadTied: Bool) -> [Candidate] {
-  var candidates = pairing.pairs.compactMap { pair -> Candidate? in
-    let role = ModuleRole(tensor: pair.name, shape: pair.shape)
-    guard role.isMatrix else { return nil }
-    return Candidate(name: modulePath(ofTensor: pair.name), role: role, pair: pair, reshaped: nil)
-  }
-  candidates += pairing.reshaped.compactMap { reshaped -> Candidate? in
-    let role = ModuleRole(tensor: reshaped.tuned.name, shape: reshaped.tuned.shape)
-    guard role.isMatrix else { return nil }
-    return Candidate(
-      name: modulePath(ofTensor: reshaped.tuned.name), role: role, pair: nil, reshaped: reshaped)
-  }
-  // The vocabulary's table has most rows; position and type tables are embeddings too.
-  let hasHead = candidates.contains { $0.role == .head }
-  let vocabulary = candidates.filter { $0.role == .embedding }
-    .max { ($0.pair?.shape[0] ?? 0) < ($1.pair?.shape[0] ?? 0) }
-  if isHeadTied, !hasHead, let vocabulary, let pair = vocabulary.pair {
-    candidates.append(Candidate(name: "lm_head", role: .head, pair: pair, reshaped: nil))
-  }
-  return candidates
 }

@@ -17,8 +17,8 @@ public struct TensorPair: Sendable, Codable, Hashable {
   /// A tensor whose own values stand where those of a pair have a difference.
   public init(weight: TensorLocation) { self.init(base: nil, tuned: weight) }
 
-  /// One matrix of a three-dimensional tensor on both sides.
-  public func slice(_ index: Int) -> TensorPair {
+  /// One of the matrices that tensors of three dimensions stack, of both sides.
+  package func slice(_ index: Int) -> TensorPair {
     TensorPair(base: base?.slice(index), tuned: tuned.slice(index))
   }
 

@@ -162,6 +162,7 @@ extension DecomposedModule {
     guard shape.count == 2, let shortSide = shape.min(), shortSide > 0 else { return false }
     return (0...shortSide).contains(rank) && (rank...shortSide).contains(requestedRank)
       && measures.allSatisfy(\.isFinite) && norm >= 0 && residual >= 0
+      && expert.map { (0..<$0.count).contains($0.index) } ?? true
   }
 
   /// The names of its three tensors.

@@ -82,6 +82,8 @@ public struct DecomposedModule: Sendable, Codable, Equatable {
   public var module: String
   /// Its path as PEFT sees it.
   public var path: String
+  /// Its place among fused experts; nil for a module of its own.
+  public var expert: FusedExpert?
   /// Linear, embedding or head.
   public var role: ModuleRole
   /// Which side of the stored matrix is the input; U and Vh are out × k and k × in in any case.
@@ -110,11 +112,12 @@ public struct DecomposedModule: Sendable, Codable, Equatable {
   public var binadeEnergy: Double
 
   /// What is known of a module whose record and triplets are these.
-  package init(_ record: ModuleRecord, _ triplets: ModuleTriplets?, path: String, layout: WeightLayout) {
+  package init(_ record: ModuleRecord, _ triplets: ModuleTriplets?, _ place: AdapterLayout.Module) {
     module = record.module
-    self.path = path
+    path = place.path
+    expert = place.expert
     role = record.role
-    self.layout = layout
+    layout = place.layout
     shape = record.shape
     rank = triplets?.rank ?? 0
     requestedRank = record.requestedRank

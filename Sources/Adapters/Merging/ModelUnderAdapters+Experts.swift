@@ -30,11 +30,7 @@ extension ModelUnderAdapters {
 
   /// The tensor that stacks the matrices of all experts.
   private func stack(of expert: FusedExpert) -> TensorLocation? {
-    let renamed = stackNames.filter { expert.parameter.hasSuffix("." + $0.fused) }.map {
-      String(expert.parameter.dropLast($0.fused.count)) + $0.stored
-    }
-    let found = ([expert.parameter] + renamed).lazy.compactMap { tensor($0) }.first
-    return found.flatMap { $0.shape.count == 3 ? $0 : nil }
+    tensor(expert.parameter).flatMap { $0.shape.count == 3 ? $0 : nil }
   }
 
   /// The weights of an expert's own modules, in the order in which they lie in the fused matrix.
@@ -72,20 +68,12 @@ extension ModelUnderAdapters {
       throw MergeError.otherShape(
         adapter: adapter.path, module: module.path, update: product, tensor: tensor.name, shape: shape)
     }
-    let isTransposed =
-      shape[0] == shape[1]
-      ? adapter.configuration.transposesExperts(ofModelType: configuration?.modelType) : shape != product
-    return isTransposed ? .inputByOutput : .outputByInput
+    guard shape[0] == shape[1] else { return shape == product ? .outputByInput : .inputByOutput }
+    let isTransposed = tensor.shape.count == 3 && naming.layoutOfStacks == .inputByOutput
+    let isTurned = adapter.configuration.turnsExperts(ofModelType: configuration?.modelType)
+    return isTransposed == isTurned ? .outputByInput : .inputByOutput
   }
 }
-
-/// Stacks that Transformers renames while it loads a model.
-private let stackNames: [(fused: String, stored: String)] = [
-  ("block_sparse_moe.experts.gate_up_proj", "block_sparse_moe.input_linear.weight"),
-  ("block_sparse_moe.experts.down_proj", "block_sparse_moe.output_linear.weight"),
-  ("mlp.experts.gate_up_proj", "mlp.experts.fc1.weight"),
-  ("mlp.experts.down_proj", "mlp.experts.fc2.weight"),
-]
 
 /// The module of an expert that is fused with its likes and with nothing else.
 private func ownModule(ofExpert index: Int, in parameter: String) -> [String] {

@@ -8,7 +8,7 @@ public struct ModelUnderAdapters: Sendable {
   public let checkpoint: Checkpoint
   /// What its `config.json` says, if it has one.
   public let configuration: ModelConfiguration?
-  private let naming: PEFTNaming
+  let naming: PEFTNaming
   private let tensorsByName: [String: TensorLocation]
 
   /// Names every tensor of a model.
@@ -18,10 +18,12 @@ public struct ModelUnderAdapters: Sendable {
     let naming = PEFTNaming(configuration: configuration, tensorNames: checkpoint.sortedNames)
     self.naming = naming
     tensorsByName = Dictionary(
-      checkpoint.tensors.values.map { tensor in
+      checkpoint.tensors.values.flatMap { tensor in
         let module = modulePath(ofTensor: tensor.name)
-        let path = naming.path(of: module, role: ModuleRole(tensor: tensor.name, shape: tensor.shape))
-        return (path + tensor.name.dropFirst(module.count), tensor)
+        let role = ModuleRole(tensor: tensor.name, shape: tensor.shape)
+        let name = naming.path(of: module, role: role) + tensor.name.dropFirst(module.count)
+        let loadedName = role == .experts ? naming.loadedName(ofStack: tensor.name) : name
+        return Set([name, loadedName]).map { ($0, tensor) }
       }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -66,7 +68,7 @@ public struct ModelUnderAdapters: Sendable {
   /// - Returns: Where they are, and which side of them is the input.
   /// - Throws: `MergeError` if the model has no such weight, or if it has another shape than the factors.
   public func weights(of module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> [AdaptedWeight] {
-    if let expert = module.expert { return try weights(ofExpert: expert, module, in: adapter) }
+    if let expert = module.expert, expert.count > 1 { return try weights(ofExpert: expert, module, in: adapter) }
     guard let tensor = tensor(module.path + ".weight") else {
       throw MergeError.noSuchModule(
         adapter: adapter.path, module: module.path, model: checkpoint.path,

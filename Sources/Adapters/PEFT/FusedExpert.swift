@@ -1,4 +1,7 @@
-/// One expert of a parameter that stacks the matrices of all experts of a layer, which PEFT adapts by `target_parameters`.
+internal import WeightSources
+
+/// One matrix of a parameter that is no layer's weight, which PEFT adapts by `target_parameters`: an expert of a stack of all
+/// experts of a layer, or a router, which is a stack of one.
 ///
 /// PEFT stores the factors of all E experts in one pair, each of rank r: row e·r + k of A and column k·E + e of B are component k
 /// of expert e.
@@ -9,10 +12,10 @@ public struct FusedExpert: Sendable, Codable, Hashable {
   ///
   /// Wrappers of several parameters of a module nest in the order in which the module defines them, the first innermost,
   /// and each but the outermost adds `.base_layer`.
-  public let wrapper: String
+  public internal(set) var wrapper: String
   /// Which expert, from 0.
   public let index: Int
-  /// How many the parameter stacks.
+  /// How many the parameter stacks; 1 for a router.
   public let count: Int
 
   /// One of some experts.
@@ -24,12 +27,45 @@ public struct FusedExpert: Sendable, Codable, Hashable {
     self.count = count
   }
 
-  /// What the expert's matrix is called as a module: `model.layers.0.mlp.experts.gate_up_proj[3]`.
-  public var path: String { "\(parameter)[\(index)]" }
+  /// One of some experts of a parameter, alone on its module.
+  public init(_ parameter: String, index: Int, count: Int) {
+    self.init(parameter: parameter, wrapper: modulePath(ofTensor: parameter), index: index, count: count)
+  }
+
+  /// What the matrix is called as a module: `model.layers.0.mlp.experts.gate_up_proj[3]`, `model.layers.0.mlp.gate`.
+  public var path: String { count == 1 ? owner : "\(parameter)[\(index)]" }
+  /// The path of the module that owns the parameter.
+  public var owner: String { modulePath(ofTensor: parameter) }
 
   /// The rows of A with this expert's components, of rank r each.
   func rowsOfA(rank: Int) -> Range<Int> { index * rank..<(index + 1) * rank }
 
   /// The columns of B with this expert's components, ascending.
   func columnsOfB(rank: Int) -> [Int] { (0..<rank).map { $0 * count + index } }
+
+  /// Parameters of one module as PEFT's wrappers nest around it, the outermost first.
+  ///
+  /// Every class defines what goes into an expert before what comes out of it.
+  static func nested(_ parameters: Set<String>) -> [String] {
+    parameters.sorted { (depth(of: $0) ?? -1, $1) < (depth(of: $1) ?? -1, $0) }
+  }
+
+  /// A number that is larger the further in a parameter's wrapper is; nil if that is not known.
+  static func depth(of parameter: String) -> Int? {
+    ["down_proj_bias", "down_proj", "up_proj", "gate_proj", "gate_up_proj_bias", "gate_up_proj"]
+      .firstIndex { parameter.hasSuffix("." + $0) }
+  }
+}
+
+/// Modules with the wrappers that PEFT puts around the parameters of these and no others.
+func nestingExperts(_ modules: [AdapterLayout.Module]) -> [AdapterLayout.Module] {
+  let parameters = Dictionary(grouping: modules.compactMap(\.expert), by: \.owner)
+    .mapValues { FusedExpert.nested(Set($0.map(\.parameter))) }
+  return modules.map { module in
+    guard let expert = module.expert, let depth = parameters[expert.owner]?.firstIndex(of: expert.parameter)
+    else { return module }
+    var nested = module
+    nested.expert?.wrapper = expert.owner + String(repeating: ".base_layer", count: depth)
+    return nested
+  }
 }

@@ -12,7 +12,7 @@ public struct PEFTAdapterFile: ~Copyable {
   public init(path: String, layout: AdapterLayout) throws {
     self.layout = layout
     writer = try SafetensorsWriter(
-      path: path, slots: layout.modules.flatMap { slots(for: $0, layout) } + layout.savable.map(slot),
+      path: path, slots: layout.slots + layout.savable.map(slot),
       metadata: ["format": "pt"])
   }
 
@@ -22,6 +22,8 @@ public struct PEFTAdapterFile: ~Copyable {
   }
 
   /// Writes A, rank × in, and B, out × rank, of one module as they are stored.
+  ///
+  /// Of a fused parameter it is all experts, under the number of the first module that belongs to it.
   public mutating func write(a: [UInt8], b: [UInt8], rank: Int, module index: Int) throws {
     let module = layout.modules[index]
     try writer.write(a, to: module.nameOfA, shape: [rank, module.inputCount])
@@ -61,26 +63,29 @@ extension AdapterLayout.Module {
   package var nameOfA: String { prefix + (role == .embedding ? "lora_embedding_A" : "lora_A.weight") }
   package var nameOfB: String { prefix + (role == .embedding ? "lora_embedding_B" : "lora_B.weight") }
   var nameOfBias: String { prefix + "lora_B.bias" }
-  private var prefix: String { "base_model.model.\(path)." }
+  private var prefix: String { "base_model.model.\(expert?.wrapper ?? path)." }
 }
 
 extension AdapterLayout.SavableTensor {
   var nameInFile: String { "base_model.model.\(modulePath).\(parameter)" }
 }
 
-private func slots(for module: AdapterLayout.Module, _ layout: AdapterLayout) -> [SafetensorsWriter.Slot] {
-  let type = layout.factorType.elementType
-  var slots = [
-    SafetensorsWriter.Slot(
-      name: module.nameOfA, elementType: type, largestShape: [module.largestRank, module.inputCount]),
-    SafetensorsWriter.Slot(
-      name: module.nameOfB, elementType: type, largestShape: [module.outputCount, module.largestRank]),
-  ]
-  if layout.writesBias {
-    slots.append(
-      SafetensorsWriter.Slot(name: module.nameOfBias, elementType: type, largestShape: [module.outputCount]))
+extension AdapterLayout {
+  /// Room for every tensor of factors, one pair a fused parameter.
+  fileprivate var slots: [SafetensorsWriter.Slot] {
+    var stacked: Set<String> = []
+    return modules.indices.flatMap { index -> [SafetensorsWriter.Slot] in
+      let module = modules[index]
+      if let expert = module.expert, !stacked.insert(expert.parameter).inserted { return [] }
+      let rank = storedRank(ofModule: index, rank: module.largestRank) * (module.expert?.count ?? 1)
+      let tensors =
+        [(module.nameOfA, [rank, module.inputCount]), (module.nameOfB, [module.outputCount, rank])]
+        + (writesBias ? [(module.nameOfBias, [module.outputCount])] : [])
+      return tensors.map {
+        SafetensorsWriter.Slot(name: $0.0, elementType: factorType.elementType, largestShape: $0.1)
+      }
+    }
   }
-  return slots
 }
 
 private func slot(for tensor: AdapterLayout.SavableTensor) -> SafetensorsWriter.Slot {

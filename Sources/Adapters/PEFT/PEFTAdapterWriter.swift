@@ -12,6 +12,13 @@ public struct PEFTAdapterWriter: ~Copyable {
   private var ranks: [String: Int] = [:]
   private var alphas: [String: Double] = [:]
   private var savedModules: Set<String> = []
+  private var experts: ExpertGathering
+  /// Parameters among the names in `ranks`.
+  private var parameters: Set<String> = []
+  /// Experts that are modules and have no factors.
+  private var omittedExperts: [Int] = []
+  /// The alpha of those that have.
+  private var alphaOfExperts: [AdapterLayout.Module.KindOfExpertModule: Double] = [:]
 
   /// What the configuration says besides the modules.
   public struct Description: Sendable {
@@ -60,6 +67,7 @@ public struct PEFTAdapterWriter: ~Copyable {
     self.layout = layout
     self.description = description
     file = try PEFTAdapterFile(path: folder + "/adapter_model.safetensors", layout: layout)
+    experts = ExpertGathering(layout)
   }
 
   /// Writes the factors of one module, rounded to the layout's type.
@@ -67,7 +75,8 @@ public struct PEFTAdapterWriter: ~Copyable {
   /// - Parameters:
   ///   - a: Rank × in.
   ///   - b: Out × rank.
-  ///   - alpha: PEFT multiplies B·A by alpha / rank; nil for a scale of 1.
+  ///   - alpha: PEFT multiplies B·A by alpha over the rank that the layout stores; nil for a scale of 1. All experts of a
+  ///     fused parameter have one.
   ///   - bias: The change of the layer's bias over that scale, as one row; nil for none, or zeros if the layout has
   ///     biases.
   ///   - index: The module's in the layout.
@@ -78,35 +87,89 @@ public struct PEFTAdapterWriter: ~Copyable {
     bias: consuming Matrix<Float>? = nil, module index: Int
   ) throws {
     let module = layout.modules[index]
-    try file.write(
-      a: try layout.factorType.encode(a, of: module.path),
-      b: try layout.factorType.encode(b, of: module.path), rank: a.rowCount, module: index)
-    try finishModule(index, rank: a.rowCount, alpha: alpha, bias: bias)
+    try write(
+      a: layout.factorType.encode(a, of: module.path), b: layout.factorType.encode(b, of: module.path),
+      rank: a.rowCount, alpha: alpha, bias: bias, module: index)
   }
 
   /// Writes factors that are rounded already; otherwise as above.
   public mutating func write(
     _ factors: LoRAFactors, alpha: Double? = nil, bias: consuming Matrix<Float>? = nil, module index: Int
   ) throws {
-    try file.write(factors, module: index)
-    try finishModule(index, rank: factors.rank, alpha: alpha, bias: bias)
+    try write(a: factors.a, b: factors.b, rank: factors.rank, alpha: alpha, bias: bias, module: index)
   }
 
-  private mutating func finishModule(
-    _ index: Int, rank: Int, alpha: Double?, bias: consuming Matrix<Float>?
+  private mutating func write(
+    a: [UInt8], b: [UInt8], rank: Int, alpha: Double?, bias: consuming Matrix<Float>?, module index: Int
   ) throws {
     let module = layout.modules[index]
-    if layout.writesBias {
-      // PEFT gives every adapted layer a bias once one has it: no change is a bias of zeros.
-      let change = bias ?? Matrix(repeating: 0, rows: 1, columns: module.outputCount)
-      try file.writeBias(try layout.factorType.encode(change, of: module.path), module: index)
+    let stored = layout.storedRank(ofModule: index, rank: rank)
+    note(module, rank: stored, alpha: alpha ?? Double(stored))
+    guard module.expert == nil else {
+      try write(experts.take(a: a, b: b, rank: rank, module, stored: stored))
+      return
     }
-    ranks[module.path] = rank
-    alphas[module.path] = alpha ?? Double(rank)
+    let width = layout.factorType.elementType.bitWidth / 8
+    try file.write(
+      a: a + [UInt8](repeating: 0, count: (stored - rank) * module.inputCount * width),
+      b: paddedColumns(b, from: rank, to: stored, outputCount: module.outputCount, width: width),
+      rank: stored, module: index)
+    guard layout.writesBias else { return }
+    // PEFT gives every adapted layer a bias once one has it: no change is a bias of zeros.
+    let change = bias ?? Matrix(repeating: 0, rows: 1, columns: module.outputCount)
+    try file.writeBias(try layout.factorType.encode(change, of: module.path), module: index)
+  }
+
+  /// Writes the factors of all experts of a parameter, if they have come.
+  private mutating func write(_ stack: ExpertGathering.Stack?) throws {
+    guard let stack else { return }
+    let count = layout.modules[stack.place].expert?.count ?? 1
+    try file.write(
+      a: stack.factors.a, b: stack.factors.b, rank: count * stack.factors.rank, module: stack.place)
+  }
+
+  /// Keeps what the configuration must say of a module.
+  private mutating func note(_ module: AdapterLayout.Module, rank: Int, alpha: Double) {
+    let name = module.expert?.parameter ?? module.path
+    ranks[name] = rank
+    alphas[name] = alpha
+    if module.expert != nil { parameters.insert(name) }
+    if let kind = module.kindOfExpertModule { alphaOfExperts[kind] = alpha }
   }
 
   /// Leaves a module of the layout out.
-  public mutating func omit(module index: Int) throws { try file.omit(module: index) }
+  ///
+  /// An expert beside others that are written gets factors of zeros: PEFT loads all experts of a parameter or none.
+  public mutating func omit(module index: Int) throws {
+    let module = layout.modules[index]
+    if let expert = module.expert {
+      try write(experts.omit(expert))
+    } else if module.kindOfExpertModule != nil {
+      omittedExperts.append(index)
+    } else {
+      try file.omit(module: index)
+    }
+  }
+
+  /// Writes or leaves out the experts that have no factors.
+  private mutating func finishExperts() throws {
+    for index in omittedExperts {
+      guard let alpha = layout.modules[index].kindOfExpertModule.flatMap({ alphaOfExperts[$0] }) else {
+        try file.omit(module: index)
+        continue
+      }
+      try write(a: [], b: [], rank: 0, alpha: alpha, bias: nil, module: index)
+    }
+    let (written, omitted) = experts.empty()
+    for place in omitted { try file.omit(module: place) }
+    for place in written {
+      let module = layout.modules[place]
+      guard let expert = module.expert else { continue }
+      let rank = layout.storedRank(ofModule: place, rank: 0)
+      note(module, rank: rank, alpha: Double(rank))
+      try write(.init(place: place, factors: experts.zeros(module, expert, rank: rank)))
+    }
+  }
 
   /// Copies a tensor of the layout that is stored whole, or leaves it out.
   ///
@@ -130,15 +193,17 @@ public struct PEFTAdapterWriter: ~Copyable {
   /// - Throws: `CheckpointError` if the device fails, or if a module was neither written nor left out.
   public consuming func finish() throws -> PEFTConfiguration {
     precondition(!ranks.isEmpty, "PEFT loads no adapter without modules")
+    try finishExperts()
+    let modules = ranks.keys.filter { !parameters.contains($0) }.sorted()
     let targets =
       switch description.targets {
-      case .among(let all): TargetModules(adapted: ranks.keys.sorted(), all: all)
+      case .among(let all): TargetModules(adapted: modules, all: all)
       case .given(let targets): targets
-      case .paths: TargetModules(targets: ranks.keys.sorted(), exclusions: [])
+      case .paths: TargetModules(targets: modules, exclusions: [])
       }
     let configuration = PEFTConfiguration(
       baseModel: description.baseModel, taskType: description.taskType, ranks: ranks, alphas: alphas,
-      targets: targets, modulesToSave: description.modulesToSave ?? savedModules.sorted(),
+      targets: targets, targetParameters: parameters.sorted(), modulesToSave: description.modulesToSave ?? savedModules.sorted(),
       hasLoRABias: layout.writesBias, bias: description.bias, fanInFanOut: description.fanInFanOut,
       ensuresWeightTying: description.ensuresWeightTying)
     try file.finish()

@@ -9,6 +9,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
   let rankPattern: [String: Int]
   let alphaPattern: [String: Double]
   let targetModules: [String]
+  let targetParameters: [String]
   let excludeModules: [String]?
   let modulesToSave: [String]?
   let hasLoRABias: Bool
@@ -25,9 +26,10 @@ public struct PEFTConfiguration: Sendable, Encodable {
   /// - Parameters:
   ///   - baseModel: What the loader may fetch the base model by.
   ///   - taskType: PEFT's name for the model's use, if it has one.
-  ///   - ranks: Rank by full module path, for the adapted modules.
-  ///   - alphas: Alpha by full module path, for the same modules; nil for the ranks.
+  ///   - ranks: Rank by full path, for the adapted modules and parameters.
+  ///   - alphas: Alpha by full path, for the same; nil for the ranks.
   ///   - targets: How PEFT finds these modules and no others.
+  ///   - targetParameters: Those of the paths that are parameters, such as fused experts.
   ///   - modulesToSave: Full paths of modules stored whole beside the factors.
   ///   - hasLoRABias: Whether B of every module has a bias.
   ///   - bias: Which biases are stored whole: none, all or lora_only.
@@ -35,7 +37,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
   ///   - ensuresWeightTying: Whether what is trained of the input embedding is also the head's.
   public init(
     baseModel: String, taskType: String?, ranks: [String: Int], alphas: [String: Double]? = nil,
-    targets: TargetModules, modulesToSave: [String] = [], hasLoRABias: Bool = false, bias: String = "none",
+    targets: TargetModules, targetParameters: [String] = [], modulesToSave: [String] = [], hasLoRABias: Bool = false, bias: String = "none",
     fanInFanOut: Bool = false, ensuresWeightTying: Bool = false
   ) {
     let largest = ranks.values.max() ?? 1
@@ -51,6 +53,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
     alphaPattern = Dictionary(
       uniqueKeysWithValues: alphas.filter { $0.value != alpha }.map { (anchoredPattern($0.key), $0.value) })
     targetModules = targets.targets
+    self.targetParameters = targetParameters
     excludeModules = targets.exclusions.isEmpty ? nil : targets.exclusions
     self.modulesToSave = modulesToSave.isEmpty ? nil : modulesToSave.sorted()
     self.hasLoRABias = hasLoRABias
@@ -77,6 +80,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
     try fields.encode(rankPattern, forKey: "rank_pattern")
     try fields.encode(alphaPattern, forKey: "alpha_pattern")
     try fields.encode(targetModules, forKey: "target_modules")
+    if !targetParameters.isEmpty { try fields.encode(targetParameters, forKey: "target_parameters") }
     try fields.encode(excludeModules, forKey: "exclude_modules")
     try fields.encode(modulesToSave, forKey: "modules_to_save")
     try fields.encode(hasLoRABias, forKey: "lora_bias")

@@ -3,7 +3,9 @@ public import WeightSources
 
 /// How a checkpoint's modules are called, shaped and loaded in Transformers and PEFT.
 public struct PEFTNaming: Sendable {
-  private let modelType: String?
+  let modelType: String?
+  /// The paths of blocks that stack their experts.
+  let stackingBlocks: Set<String>
   private let rename: Rename
 
   private enum Rename: Sendable {
@@ -18,6 +20,7 @@ public struct PEFTNaming: Sendable {
   /// the other one; Transformers then adds or drops the base model's prefix, and PEFT sees the result.
   public init(configuration: ModelConfiguration?, tensorNames: [String]) {
     modelType = configuration?.modelType
+    stackingBlocks = blocksWithStacks(tensorNames)
     guard let prefix = modelType.flatMap({ baseModelPrefixes[$0] }),
       let architecture = configuration?.architectures.first
     else {

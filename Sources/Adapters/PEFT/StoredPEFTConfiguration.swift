@@ -113,29 +113,18 @@ struct ScaleResolver {
 }
 
 extension StoredPEFTConfiguration {
-  /// Whether B·A of a fused expert is the transpose of the expert's matrix as the model's class holds it.
+  /// Whether today's PEFT would have both factors of a fused expert the other way round.
   ///
-  /// PEFT told from the class, and not always alike; shapes tell it of all matrices but square ones.
+  /// Shapes tell it of all experts but those whose matrices are square.
   ///
   /// - Parameter modelType: The family of the model, if that is known.
-  func transposesExperts(ofModelType modelType: String?) -> Bool {
-    isTransposed(modelType) != transposesExpertsUnlikeToday(ofModelType: modelType)
-  }
-
-  /// Whether today's PEFT would have both factors of a fused expert the other way round.
-  func transposesExpertsUnlikeToday(ofModelType modelType: String?) -> Bool {
+  func turnsExperts(ofModelType modelType: String?) -> Bool {
     guard let version, version.lexicographicallyPrecedes([0, 19, 1]) else { return false }
     // Before 0.19.0 all classes were taken for experts × in × out, by 0.19.0 all but those that are.
-    return !isTransposed(modelType) || !version.lexicographicallyPrecedes([0, 19])
-  }
-
-  private func isTransposed(_ modelType: String?) -> Bool {
-    modelType.map(transposedExperts.contains) ?? false
+    let isTransposed = modelType.map(transposedClasses.contains) ?? false
+    return !isTransposed || !version.lexicographicallyPrecedes([0, 19])
   }
 }
-
-/// Families whose classes say that their fused experts are experts × in × out (`is_transposed`).
-private let transposedExperts: Set = ["gpt_oss", "aria", "aria_text", "openai_privacy_filter"]
 
 private func versionNumbers(_ text: String) -> [Int]? {
   let numbers = text.split(separator: ".").prefix { Int($0) != nil }.compactMap { Int($0) }

@@ -52,7 +52,7 @@ extension AdapterUpdate {
       let residual = expert?.residualStream(in: self), let other = expert?.residualStream(in: turned)
     else { return false }
     guard residual != other else {
-      return settings.transposesExpertsUnlikeToday(ofModelType: model.modelType)
+      return settings.turnsExperts(ofModelType: model.modelType)
     }
     let takesInputs = residual == hidden
     guard takesInputs || other == hidden else { return false }

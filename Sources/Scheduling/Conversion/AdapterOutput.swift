@@ -10,6 +10,7 @@ struct AdapterOutput: ~Copyable {
   private let trained: PEFTAdapter
   private let factorType: FactorType
   private let keptCount: Int
+  private let layout: AdapterLayout
   private var writer: PEFTAdapterWriter
   private var energy = 0.0
   private var lostEnergy = 0.0
@@ -31,9 +32,9 @@ struct AdapterOutput: ~Copyable {
   ) throws {
     var description = trained.description(isWhole: true)
     description.baseModel = baseModel
-    writer = try PEFTAdapterWriter(
-      folder: folder, layout: trained.layout(ranks, factorType, keeping: keptTensors),
-      description: description)
+    let layout = try trained.layout(ranks, factorType, keeping: keptTensors)
+    writer = try PEFTAdapterWriter(folder: folder, layout: layout, description: description)
+    self.layout = layout
     self.factorType = factorType
     keptCount = keptTensors.count
     self.folder = folder
@@ -53,9 +54,9 @@ struct AdapterOutput: ~Copyable {
   ) throws {
     let module = trained.modules[index]
     let bias = try trained.readBias(of: module, with: reader)
+    let rank = layout.storedRank(ofModule: index, rank: factors.rank)
     try writer.write(
-      a: factors.a.matrix, b: factors.b.matrix, alpha: module.scale * Double(factors.rank), bias: bias,
-      module: index)
+      a: factors.a.matrix, b: factors.b.matrix, alpha: module.scale * Double(rank), bias: bias, module: index)
     let square = module.scale * module.scale
     energy += square * update.energy
     // The terms of an update nearly cancel: what rounding does to each may be much of their sum.

@@ -42,8 +42,7 @@ struct DecompositionEmission {
       else { preconditionFailure("a module came back without its triplets") }
       try file.write(triplets, of: slot)
       records.append(record)
-      let layout = plan.layout.modules[index]
-      modules.append(DecomposedModule(record, triplets, path: layout.path, layout: layout.layout))
+      modules.append(DecomposedModule(record, triplets, plan.layout.modules[index]))
     }
     guard modules.contains(where: { $0.rank > 0 }) else { throw plan.nothingChanged(records, leftOut) }
     try write(vectors, to: &file)

@@ -27,7 +27,7 @@ public struct FolderAdapter {
       AdapterLayout.Module(
         path: decomposed.path, role: decomposed.role, layout: decomposed.layout,
         rowCount: decomposed.shape[0],
-        columnCount: decomposed.shape[1], largestRank: requestedRank)
+        columnCount: decomposed.shape[1], largestRank: requestedRank, expert: decomposed.expert)
     }
   }
 
@@ -118,9 +118,10 @@ public struct FolderAdapter {
         targets: .among(record.allModulePaths)))
     var records: [ModuleRecord] = []
     for (index, module) in modules.enumerated() {
-      let (factors, record) = try factors(of: module)
+      let gain = gain(ofModule: index)
+      let (factors, record) = try factors(of: module, gain: gain)
       if let factors {
-        try writer.write(factors, alpha: request.alpha, bias: try bias(of: module), module: index)
+        try writer.write(factors, alpha: request.alpha, bias: try bias(of: module, gain: gain), module: index)
       } else {
         try writer.omit(module: index)
       }
@@ -135,23 +136,24 @@ public struct FolderAdapter {
   private var baseName: String { request.baseName ?? folder.record.baseName }
 
   /// What PEFT multiplies a module's product by.
-  private func gain(_ module: Module) -> Double {
-    request.alpha.map { $0 / Double(module.choice.numbers.count) } ?? 1
+  private func gain(ofModule index: Int) -> Double {
+    let rank = modules[index].choice.numbers.count
+    return request.alpha.map { $0 / Double(layout.storedRank(ofModule: index, rank: rank)) } ?? 1
   }
 
   /// A module's change of bias, which PEFT multiplies as it does the product of the factors.
-  private func bias(of module: Module) throws -> Matrix<Float>? {
+  private func bias(of module: Module, gain: Double) throws -> Matrix<Float>? {
     guard request.savesBias,
       let vector = folder.record.vectors.first(where: {
         $0.kind == .difference && $0.modulePath == module.decomposed.path
       }), let bytes = try folder.bytes(of: vector)
     else { return nil }
     let change = ElementType.f32.decode(bytes, rows: 1, columns: vector.length)
-    change.view.scale(by: 1 / gain(module))
+    change.view.scale(by: 1 / gain)
     return change
   }
 
-  private func factors(of module: Module) throws -> (LoRAFactors?, ModuleRecord) {
+  private func factors(of module: Module, gain: Double) throws -> (LoRAFactors?, ModuleRecord) {
     let start = Date()
     let (decomposed, choice) = (module.decomposed, module.choice)
     var factors: LoRAFactors?
@@ -163,7 +165,7 @@ public struct FolderAdapter {
         vectors, stored: choice.numbers.map { module.values[$0] }, wanted: choice.values,
         remainder: decomposed.residual * decomposed.residual
           + dropped.reduce(0) { $0 + module.values[$1] * module.values[$1] },
-        gain: gain(module), factorType: factorType, module: decomposed.module)
+        gain: gain, factorType: factorType, module: decomposed.module)
     }
     let record = ModuleRecord(
       decomposed, stored: module.values, kept: choice.numbers, wanted: choice.values,

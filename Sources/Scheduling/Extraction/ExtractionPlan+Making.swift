@@ -54,7 +54,7 @@ extension ExtractionPlan {
     modules = selection.modules
     leftOut = selection.leftOut
     layout = try AdapterLayout(
-      modules: selection.modules.map { layoutModule($0, rank: largestRank($0.pair.shape), naming) },
+      modules: selection.modules.map { naming.layoutModule($0, rank: largestRank($0.pair.shape)) },
       savable: request.savesNorms || product == .triplets ? savableTensors(pairing, naming) : [],
       factorType: request.factorType ?? naturalFactorType(selection.modules),
       writesBias: request.savesBias)
@@ -79,15 +79,6 @@ extension ExtractionPlan {
     units = orderedUnits(selection.modules, costs, leftOut: selection.leftOut)
     self.product = product
   }
-}
-
-private func layoutModule(
-  _ module: ModuleSelection.SelectedModule, rank: Int, _ naming: PEFTNaming
-) -> AdapterLayout.Module {
-  AdapterLayout.Module(
-    path: naming.path(of: module.name, role: module.role), role: module.role,
-    layout: naming.layout(of: module.name, role: module.role), rowCount: module.pair.shape[0],
-    columnCount: module.pair.shape[1], largestRank: rank)
 }
 
 private func naturalFactorType(_ modules: [ModuleSelection.SelectedModule]) -> FactorType {

@@ -87,10 +87,7 @@ extension InitialisationPlan {
     notes += clampNotes(request, selected)
     let modules = try zip(selected, shapes).compactMap { module, rank -> Module? in
       guard rank > 0 else { return nil }
-      let layout = AdapterLayout.Module(
-        path: naming.path(of: module.name, role: module.role), role: module.role,
-        layout: naming.layout(of: module.name, role: module.role), rowCount: module.pair.shape[0],
-        columnCount: module.pair.shape[1], largestRank: rank)
+      let layout = naming.layoutModule(module, rank: rank)
       return Module(
         name: module.name, layout: layout, weight: module.pair.tuned,
         covariance: try covariances.map { try covariance(of: module.name, layout, in: $0) },

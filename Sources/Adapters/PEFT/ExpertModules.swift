@@ -1,0 +1,23 @@
+/// Experts and routers that are modules in a checkpoint, and that Transformers 5 fuses into parameters when it loads them.
+///
+/// PEFT then fuses their factors likewise. It must find those of all experts, with the configuration's one rank, and a pattern of
+/// ranks does not reach them.
+extension AdapterLayout.Module {
+  /// What kind of module goes along with others of its kind.
+  enum KindOfExpertModule: Hashable {
+    /// `….experts.3.gate_proj`.
+    case expert
+    /// `….mlp.gate`, which may as well be the gate of something else.
+    case router
+  }
+
+  /// Nil for a module that PEFT adapts by itself.
+  var kindOfExpertModule: KindOfExpertModule? {
+    let components = path.split(separator: ".")
+    guard expert == nil, components.count > 2 else { return nil }
+    if components.last == "gate" { return .router }
+    let isExpert =
+      components[components.count - 3] == "experts" && Int(components[components.count - 2]) != nil
+    return isExpert ? .expert : nil
+  }
+}
