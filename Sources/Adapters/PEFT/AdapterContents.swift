@@ -73,8 +73,11 @@ struct AdapterContents {
           rank: rank,
           alpha: resolver.alpha(of: target), scale: resolver.scale(of: target))
       }
-      guard let parameter = parameters[path], count > 1 || !parameter.hasSuffix(".weight") else {
-        return [module(path, nil, a)]
+      guard let parameter = parameters[path] else { return [module(path, nil, a)] }
+      guard count > 1 || parameter.hasSuffix(".weight") else {
+        throw PEFTAdapterError.unsupported(
+          path: self.path, what: "the parameter '\(parameter)' is neither a weight nor one of fused experts",
+          remedy: "merge the adapter with PEFT's merge_and_unload")
       }
       if let bias = parts.bias {
         throw PEFTAdapterError.unknownTensor(path: self.path, tensor: bias.name)

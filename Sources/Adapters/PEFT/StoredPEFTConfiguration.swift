@@ -116,8 +116,6 @@ extension StoredPEFTConfiguration {
   /// Whether today's PEFT would have both factors of a fused expert the other way round.
   ///
   /// Shapes tell it of all experts but those whose matrices are square.
-  ///
-  /// - Parameter modelType: The family of the model, if that is known.
   func turnsExperts(ofModelType modelType: String?) -> Bool {
     guard let version, version.lexicographicallyPrecedes([0, 19, 1]) else { return false }
     // Before 0.19.0 all classes were taken for experts × in × out, by 0.19.0 all but those that are.

@@ -7,18 +7,14 @@ struct TargetParameters {
 
   /// The paths of parameters by the paths of the wrappers that hold their factors.
   ///
-  /// Wrappers of several parameters of a module nest in the order in which the module's class defines them, the first
-  /// innermost, and each but the outermost adds `.base_layer` to the module's path.
-  ///
   /// - Parameter wrappers: The paths of everything that has factors.
   /// - Returns: The parameters of those that are no plain modules.
   /// - Throws: `PEFTAdapterError` if a wrapper is missing or has no parameter.
   func parameters(ofWrappers wrappers: [String]) throws(PEFTAdapterError) -> [String: String] {
     guard !targets.isEmpty else { return [:] }
     var found: [String: String] = [:]
-    for (owner, present) in Dictionary(grouping: wrappers, by: owner(ofWrapper:)).sorted(by: {
-      $0.key < $1.key
-    }) {
+    let owners = Dictionary(grouping: wrappers, by: owner(ofWrapper:))
+    for (owner, present) in owners.sorted(by: { $0.key < $1.key }) {
       let nested = try parameters(of: owner)
       guard !nested.isEmpty else { continue }
       let expected = nested.indices.map { owner + String(repeating: nesting, count: $0) }
@@ -35,16 +31,15 @@ struct TargetParameters {
 
   /// The adapted parameters of a module, that of the outermost wrapper first.
   private func parameters(of owner: String) throws(PEFTAdapterError) -> [String] {
-    let names = Set(targets.compactMap { name(ofTarget: $0, in: owner) }).sorted()
-    guard names.count > 1 else { return names.map { "\(owner).\($0)" } }
-    if let unknown = names.first(where: { !definitionOrder.contains($0) }) {
+    let nested = FusedExpert.nested(
+      Set(targets.compactMap { name(ofTarget: $0, in: owner) }.map { "\(owner).\($0)" }))
+    if nested.count > 1, let unknown = nested.first(where: { FusedExpert.depth(of: $0) == nil }) {
       throw .unsupported(
         path: path,
-        what:
-          "'\(unknown)' is one of several adapted parameters of '\(owner)', and nobody here knows their order",
+        what: "'\(unknown)' is one of several adapted parameters of a module, whose order nobody here knows",
         remedy: "merge the adapter with PEFT's merge_and_unload")
     }
-    return definitionOrder.reversed().filter(names.contains).map { "\(owner).\($0)" }
+    return nested
   }
 
   /// The name of a module's parameter, if a target is one of it.
@@ -59,9 +54,6 @@ struct TargetParameters {
 }
 
 private let nesting = ".base_layer"
-
-/// The order in which classes of fused experts define their parameters.
-private let definitionOrder = ["gate_up_proj", "gate_up_proj_bias", "up_proj", "down_proj", "down_proj_bias"]
 
 /// The path of a module that may be wrapped several times.
 private func owner(ofWrapper path: String) -> String {

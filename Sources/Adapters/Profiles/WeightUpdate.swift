@@ -64,7 +64,7 @@ struct WeightUpdates {
 extension AdapterUpdate {
   /// The weights that a consumer without fused experts has for it; none if they cannot be told.
   fileprivate func weights(source: Int, model: ConsumerModel?) -> [WeightUpdate] {
-    guard let expert else { return [WeightUpdate(self, source: source)] }
+    guard let expert, expert.count > 1 else { return [WeightUpdate(self, source: source)] }
     guard let family = ExpertFamily(modelType: model?.modelType),
       let residual = expert.residualStream(in: self), residual == model?.hiddenSize
     else { return [] }

@@ -17,7 +17,7 @@ extension PEFTAdapter {
       modules: zip(modules, ranks).map { module, rank in
         AdapterLayout.Module(
           path: module.path, isEmbedding: module.isEmbedding, outputCount: module.outputCount,
-          inputCount: module.inputCount, largestRank: rank)
+          inputCount: module.inputCount, largestRank: rank, expert: module.expert)
       },
       savable: kept.map { tensor in
         // Under the very name it has, which may not be that of the model's tensor.

@@ -22,10 +22,6 @@ public struct ResizeJob {
   public func run(into folder: OutputFolder) throws -> ResizeReport {
     try folder.publishing {
       let adapter = try PEFTAdapter.open(request.adapterPath)
-      guard adapter.configuration.targetParameters.isEmpty else {
-        throw ResizeError.parameters(
-          adapter: adapter.path, names: adapter.configuration.targetParameters)
-      }
       let type = request.factorType ?? adapter.factorType
       let reader = DeltaReader()
       let spectra = try adapter.modules.map { try ResizableModule($0, with: reader).spectrum }
