@@ -17,3 +17,6 @@ public struct ExpertStackPlace: Sendable, Codable, Hashable {
     self.count = count
   }
 }
+
+/// Whether a module of this name is an expert of a stack: `model.layers.0.mlp.experts.gate_up_proj[3]`.
+package func isInStack(_ module: String) -> Bool { module.hasSuffix("]") }

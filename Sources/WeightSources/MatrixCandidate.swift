@@ -1,4 +1,4 @@
-internal import Checkpoints
+package import Checkpoints
 
 /// A matrix of the model, before the filters.
 struct MatrixCandidate {
@@ -74,4 +74,20 @@ func joiningWholeStacks(of pairing: Pairing, _ leftOut: [ModuleSelection.LeftOut
     whole.append(.init(pair: pair, role: .experts, reason: first.reason))
   }
   return leftOut.filter { !joined.contains($0.pair.name) } + whole
+}
+
+extension Checkpoint {
+  /// Every matrix of the model as a module, by name.
+  package var matrixModules: [String: ModuleSelection.SelectedModule] {
+    let pairs = tensors.values.map(TensorPair.init(weight:)).filter(\.isNumeric)
+    return Dictionary(
+      pairs.flatMap(matrices).compactMap { candidate in
+        candidate.pair.map {
+          (
+            candidate.name,
+            .init(name: candidate.name, role: candidate.role, pair: $0, stack: candidate.stack)
+          )
+        }
+      }, uniquingKeysWith: { first, _ in first })
+  }
 }

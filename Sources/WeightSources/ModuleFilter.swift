@@ -53,7 +53,7 @@ extension ModuleSelection {
 ///
 /// The name of a stack of experts stands for each of them, as in PEFT's `target_parameters`.
 private func matches(_ target: String, _ module: String) -> Bool {
-  let stack = module.hasSuffix("]") ? module.prefix { $0 != "[" } : module[...]
+  let stack = isInStack(module) ? module.prefix { $0 != "[" } : module[...]
   return [module[...], stack].contains { $0 == target || $0.hasSuffix("." + target) }
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import comparing
 import decompositions
+import experts
 import extraction
 import initialisations
 import merging
@@ -16,7 +17,7 @@ import spectra
 import tensors
 from support import Skip
 
-TOPICS = [extraction, decompositions, initialisations, merging, profiles, spectra, comparing, tensors]
+TOPICS = [extraction, decompositions, experts, initialisations, merging, profiles, spectra, comparing, tensors]
 
 
 def main():

@@ -11,6 +11,9 @@ extension AdapterLayout.Module {
     case router
   }
 
+  /// Whether Transformers 5 loads its matrix as a parameter, or a part of one, of which PEFT initialises no adapter.
+  public var isParameter: Bool { expert != nil || kindOfExpertModule == .router }
+
   /// Nil for a module that PEFT adapts by itself.
   var kindOfExpertModule: KindOfExpertModule? {
     let components = path.split(separator: ".")

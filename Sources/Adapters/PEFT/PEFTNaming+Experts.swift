@@ -11,8 +11,8 @@ extension PEFTNaming {
     let expert = module.stack.map { fusedExpert(ofStack: $0) } ?? routerParameter(module.name)
     return AdapterLayout.Module(
       path: expert?.path ?? path(of: module.name, role: module.role), role: module.role,
-      layout: module.stack == nil ? layout(of: module.name, role: module.role) : layoutOfStacks,
-      rowCount: module.pair.shape[0], columnCount: module.pair.shape[1], largestRank: rank, expert: expert)
+      layout: layout(of: module.name, role: module.role), rowCount: module.pair.shape[0],
+      columnCount: module.pair.shape[1], largestRank: rank, expert: expert)
   }
 
   /// Which side of a stacked expert's matrix PEFT takes for its input.

@@ -57,6 +57,7 @@ public struct PEFTNaming: Sendable {
     switch role {
     case .embedding: .inputByOutput
     case .head: .outputByInput
+    case _ where isInStack(module): layoutOfStacks
     default: usesConv1D ? .inputByOutput : .outputByInput
     }
   }

@@ -10,8 +10,8 @@ public struct ComparePlan: Sendable, Codable {
   public let request: CompareRequest
   /// The modules to compare, by name.
   public let modules: [ModuleSelection.SelectedModule]
-  /// Whether linear layers are stored inputs × outputs.
-  public let usesConv1D: Bool
+  /// Whether each module is stored inputs × outputs, as embeddings and Conv1D are.
+  public let isTransposed: [Bool]
   /// The files of both models, as they were when this was made.
   public let inputs: [InputFile]
   /// The modules in the order in which they are given out: the dearest first.
@@ -33,7 +33,8 @@ public struct ComparePlan: Sendable, Codable {
     let modules = selection.modules
     self.request = request
     self.modules = modules
-    usesConv1D = PEFTNaming(configuration: configuration, tensorNames: tuned.sortedNames).usesConv1D
+    let naming = PEFTNaming(configuration: configuration, tensorNames: tuned.sortedNames)
+    isTransposed = modules.map { naming.layout(of: $0.name, role: $0.role) == .inputByOutput }
     inputs = try base.inputFiles() + tuned.inputFiles()
     let costs = modules.map { cost(ofShape: $0.pair.shape) }
     units = modules.indices.sorted { (costs[$1], $0) < (costs[$0], $1) }

@@ -42,15 +42,15 @@ struct CompareWork: UnitWork {
   }
 
   func compute(_ unit: Int, _ loaded: Loaded, group: RankGroup) throws -> [UInt8] {
-    let module = plan.modules[plan.units[unit]]
+    let index = plan.units[unit]
+    let module = plan.modules[index]
     let update = try UpdateRank(
       of: loaded.delta.matrix, tuned: loaded.tuned.matrix, storedAs: module.pair.tuned.elementType)
     var intruders: IntruderDimensions?
     if update.verdict != .unchanged {
-      // Embeddings and Conv1D lie inputs × outputs, and it is outputs that have the directions.
-      let isTransposed = module.role == .embedding || (plan.usesConv1D && module.role == .linear)
+      // It is outputs that have the directions.
       intruders =
-        try isTransposed
+        try plan.isTransposed[index]
         ? IntruderDimensions(
           of: loaded.tuned.matrix.transposed(), against: loaded.base.matrix.transposed(),
           count: plan.request.directionCount)

@@ -83,11 +83,11 @@ extension InitialisationPlan {
     var notes: [String] = []
     let selected = try selectModules(request, model, isHeadTied: isHeadTied, notes: &notes)
     let covariances = try request.covariancePath.map { try Checkpoint.open($0) }
-    let shapes = selected.map { request.rank.rank(forShape: $0.pair.shape) }
-    notes += clampNotes(request, selected)
-    let modules = try zip(selected, shapes).compactMap { module, rank -> Module? in
-      guard rank > 0 else { return nil }
-      let layout = naming.layoutModule(module, rank: rank)
+    let places = selected.map { naming.layoutModule($0, rank: request.rank.rank(forShape: $0.pair.shape)) }
+    notes += clampNotes(request, selected) + parameterNotes(places)
+    let modules = try zip(selected, places).compactMap { module, layout -> Module? in
+      let rank = layout.largestRank
+      guard rank > 0 && !layout.isParameter else { return nil }
       return Module(
         name: module.name, layout: layout, weight: module.pair.tuned,
         covariance: try covariances.map { try covariance(of: module.name, layout, in: $0) },
@@ -152,6 +152,15 @@ private func covariance(
     throw SourceError.notNumeric(tensor: location.name, elementType: location.elementType)
   }
   return location
+}
+
+private func parameterNotes(_ places: [AdapterLayout.Module]) -> [String] {
+  let parameters = places.filter(\.isParameter)
+  guard let first = parameters.first else { return [] }
+  return [
+    "\(parameters.count) of \(places.count) modules (such as '\(first.path)') are parameters in Transformers 5, of which PEFT "
+      + "initialises no adapter; they stay as they are"
+  ]
 }
 
 private func clampNotes(

@@ -6,6 +6,7 @@ internal import WeightSources
 struct BaseModules {
   /// The folder or file that was read.
   let path: String
+  private let modules: [String: ModuleSelection.SelectedModule]
   private let naming: PEFTNaming
   private let taskType: String?
   /// Of all modules that own a tensor.
@@ -19,19 +20,20 @@ struct BaseModules {
     do { checkpoint = try Checkpoint.open(path) } catch CheckpointError.notFound {
       throw JointAdapterError.noBase(path: path)
     }
+    let modules = checkpoint.matrixModules
     for group in record.groups {
       let expected = group.isStoredTransposed ? group.shape.reversed() : group.shape
       for module in group.modules {
-        let found = checkpoint.tensors[module + ".weight"]?.shape
+        let found = modules[module]?.pair.shape
         guard found == expected else {
-          throw JointAdapterError.otherBase(
-            path: path, tensor: module + ".weight", expected: expected, found: found)
+          throw JointAdapterError.otherBase(path: path, module: module, expected: expected, found: found)
         }
       }
     }
     let configuration = try ModelConfiguration.read(modelPath: path)
     let naming = PEFTNaming(configuration: configuration, tensorNames: checkpoint.sortedNames)
     self.path = path
+    self.modules = modules
     self.naming = naming
     taskType = Adapters.taskType(ofArchitecture: configuration?.architectures.first)
     allPaths = Set(
@@ -48,12 +50,10 @@ struct BaseModules {
       baseModel: baseName, taskType: taskType, fanInFanOut: naming.usesConv1D, targets: .among(allPaths))
   }
 
-  /// A module of a group as an adapter's file lays it out.
-  func module(_ module: String, _ group: JointGroupRecord, rank: Int) -> AdapterLayout.Module {
-    AdapterLayout.Module(
-      path: naming.path(of: module, role: .linear), role: .linear, layout: .outputByInput,
-      rowCount: group.shape[0],
-      columnCount: group.shape[1], largestRank: rank)
+  /// A module of the decomposition as an adapter's file lays it out.
+  func module(_ name: String, rank: Int) -> AdapterLayout.Module {
+    guard let module = modules[name] else { preconditionFailure("the modules were seen to be there") }
+    return naming.layoutModule(module, rank: rank)
   }
 }
 
@@ -84,15 +84,15 @@ public enum JointAdapterError: Error, CustomStringConvertible, Equatable, Sendab
   /// It is not where it was.
   case noBase(path: String)
   /// It has other modules.
-  case otherBase(path: String, tensor: String, expected: [Int], found: [Int]?)
+  case otherBase(path: String, module: String, expected: [Int], found: [Int]?)
 
   /// One sentence with the place, what was found and the remedy.
   public var description: String {
     switch self {
     case .noBase(let path):
       "\(path): the base model is no longer there; say with --base where it is (its headers are read, no weights)"
-    case .otherBase(let path, let tensor, let expected, let found):
-      "\(path): tensor '\(tensor)' "
+    case .otherBase(let path, let module, let expected, let found):
+      "\(path): the weight of module '\(module)' "
         + (found.map { "has shape \($0)" } ?? "is missing")
         + " where the decomposition has \(expected); give its base model with --base"
     }

@@ -5,14 +5,15 @@ struct GroupFormer {
   /// The selected tensors of each fine-tuned model by module.
   let models: [[String: TensorPair]]
   let tunedPaths: [String]
-  let usesConv1D: Bool
+  /// Whether a module of this name is stored in × out.
+  private let isStoredTransposed: (String) -> Bool
   /// A sentence for each module or group that is left out.
   var notes: [String] = []
 
-  init(models: [[String: TensorPair]], tunedPaths: [String], usesConv1D: Bool) {
+  init(models: [[String: TensorPair]], tunedPaths: [String], isStoredTransposed: @escaping (String) -> Bool) {
     self.models = models
     self.tunedPaths = tunedPaths
-    self.usesConv1D = usesConv1D
+    self.isStoredTransposed = isStoredTransposed
   }
 
   /// One group a pattern, or one a type of module.
@@ -71,9 +72,10 @@ struct GroupFormer {
         "'\(module)' is left out of group '\(name)': its shape is \(other), that of \(members.count) others \(shape)"
       )
     }
+    let isTransposed = isStoredTransposed(members[0])
     return LayerGroup(
-      name: name, modules: members, shape: usesConv1D ? shape.reversed() : shape,
-      isStoredTransposed: usesConv1D,
+      name: name, modules: members, shape: isTransposed ? shape.reversed() : shape,
+      isStoredTransposed: isTransposed,
       pairs: models.map { model in members.compactMap { model[$0] } })
   }
 }

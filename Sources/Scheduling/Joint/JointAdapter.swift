@@ -101,7 +101,7 @@ public struct JointAdapter: Sendable {
     let record = folder.record
     let layout = try AdapterLayout(
       modules: record.groups.flatMap { group in
-        group.modules.map { base.module($0, group, rank: largestRank(group)) }
+        group.modules.map { base.module($0, rank: largestRank(group)) }
       }, savable: [], factorType: request.factorType, writesBias: false)
     var writer = try PEFTAdapterWriter(folder: path, layout: layout, description: base.description(baseName))
     var records: [JointModuleRecord] = []

@@ -35,7 +35,9 @@ public struct JointPlan: Sendable, Codable {
     let naming = PEFTNaming(
       configuration: try configuration ?? ModelConfiguration.read(modelPath: request.tunedPaths[0]),
       tensorNames: base.sortedNames)
-    var former = GroupFormer(models: models, tunedPaths: request.tunedPaths, usesConv1D: naming.usesConv1D)
+    var former = GroupFormer(models: models, tunedPaths: request.tunedPaths) {
+      naming.layout(of: $0, role: .linear) == .inputByOutput
+    }
     var groups = try former.groups(request.groupPatterns)
     for index in groups.indices {
       former.notes += groups[index].setSize(request, hiddenSize: configuration?.hiddenSize)
