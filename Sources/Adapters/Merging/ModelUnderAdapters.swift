@@ -17,14 +17,14 @@ public struct ModelUnderAdapters: Sendable {
     self.configuration = configuration
     let naming = PEFTNaming(configuration: configuration, tensorNames: checkpoint.sortedNames)
     self.naming = naming
+    let named = checkpoint.tensors.values.map { tensor in
+      let module = modulePath(ofTensor: tensor.name)
+      let path = naming.path(of: module, role: ModuleRole(tensor: tensor.name, shape: tensor.shape))
+      return (path + tensor.name.dropFirst(module.count), tensor)
+    }
     tensorsByName = Dictionary(
-      checkpoint.tensors.values.flatMap { tensor in
-        let module = modulePath(ofTensor: tensor.name)
-        let role = ModuleRole(tensor: tensor.name, shape: tensor.shape)
-        let name = naming.path(of: module, role: role) + tensor.name.dropFirst(module.count)
-        let loadedName = role == .experts ? naming.loadedName(ofStack: tensor.name) : name
-        return Set([name, loadedName]).map { ($0, tensor) }
-      }, uniquingKeysWith: { first, _ in first })
+      named + named.compactMap { name, tensor in naming.loadedName(ofBlockTensor: name).map { ($0, tensor) } },
+      uniquingKeysWith: { first, _ in first })
   }
 
   /// The tensor that PEFT calls by a name such as `model.norm.weight`.

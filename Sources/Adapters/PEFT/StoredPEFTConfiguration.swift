@@ -33,8 +33,8 @@ public struct StoredPEFTConfiguration: Sendable {
   public let fanInFanOut: Bool
   /// Ends of names of the adapted parameters that are no layer's weight, such as fused experts.
   public let targetParameters: [String]
-  /// The version of PEFT that wrote the adapter, as far as its numbers go; nil if it does not say.
-  public let version: [Int]?
+  /// The version of PEFT that wrote the adapter; nil if it does not say.
+  public let version: String?
   /// Whether what is trained of the input embedding is also the head's, where they are tied.
   public let ensuresWeightTying: Bool
 
@@ -68,7 +68,7 @@ public struct StoredPEFTConfiguration: Sendable {
     bias = try fields.text("bias") ?? "none"
     fanInFanOut = try fields.flag("fan_in_fan_out")
     targetParameters = try fields.names("target_parameters") ?? []
-    version = try fields.text("peft_version").flatMap(versionNumbers)
+    version = try fields.text("peft_version")
     ensuresWeightTying = try fields.flag("ensure_weight_tying")
   }
 }
@@ -117,7 +117,7 @@ extension StoredPEFTConfiguration {
   ///
   /// Shapes tell it of all experts but those whose matrices are square.
   func turnsExperts(ofModelType modelType: String?) -> Bool {
-    guard let version, version.lexicographicallyPrecedes([0, 19, 1]) else { return false }
+    guard let version = version.flatMap(versionNumbers), version.lexicographicallyPrecedes([0, 19, 1]) else { return false }
     // Before 0.19.0 all classes were taken for experts × in × out, by 0.19.0 all but those that are.
     let isTransposed = modelType.map(transposedClasses.contains) ?? false
     return !isTransposed || !version.lexicographicallyPrecedes([0, 19])

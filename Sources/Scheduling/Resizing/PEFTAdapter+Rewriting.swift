@@ -39,6 +39,7 @@ extension PEFTAdapter {
     description.modulesToSave = configuration.modulesToSave
     description.bias = configuration.bias
     description.ensuresWeightTying = configuration.ensuresWeightTying
+    if modules.contains(where: { $0.expert != nil }) { description.version = configuration.version }
     return description
   }
 }
