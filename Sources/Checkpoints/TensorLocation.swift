@@ -52,7 +52,8 @@ public struct TensorLocation: Sendable, Codable, Hashable {
     precondition(shape.count == 3 && (0..<shape[0]).contains(index), "the tensor stacks no such matrix")
     let sliceBytes = byteCount / shape[0]
     return TensorLocation(
-      name: "\(name)[\(index)]", elementType: elementType, shape: Array(shape.dropFirst()), filePath: filePath,
+      name: "\(name)[\(index)]", elementType: elementType, shape: Array(shape.dropFirst()),
+      filePath: filePath,
       fileSize: fileSize, offset: offset + index * sliceBytes, byteCount: sliceBytes)
   }
 

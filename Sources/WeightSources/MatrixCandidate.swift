@@ -61,7 +61,9 @@ private func matrices(of pair: TensorPair) -> [MatrixCandidate] {
 }
 
 /// What is left out, with one entry for a stack of which no expert was taken.
-func joiningWholeStacks(of pairing: Pairing, _ leftOut: [ModuleSelection.LeftOut]) -> [ModuleSelection.LeftOut] {
+func joiningWholeStacks(of pairing: Pairing, _ leftOut: [ModuleSelection.LeftOut]) -> [ModuleSelection
+  .LeftOut]
+{
   let listed = Dictionary(leftOut.map { ($0.pair.name, $0) }, uniquingKeysWith: { first, _ in first })
   var joined: Set<String> = []
   var whole: [ModuleSelection.LeftOut] = []

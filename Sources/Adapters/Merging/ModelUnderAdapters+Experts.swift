@@ -15,13 +15,14 @@ extension ModelUnderAdapters {
           adapter: adapter.path, parameter: expert.parameter, count: expert.count, tensor: stack.name,
           found: stack.shape.first ?? 0)
       }
-      let layout = try layout(ofExperts: Array(stack.shape.dropFirst()), stack, module, adapter)
+      let matrix = stack.slice(expert.index)
+      let layout = try layout(ofExperts: matrix.shape, matrix, isInStack: true, module, adapter)
       return [AdaptedWeight(tensor: stack, slice: expert.index, layout: layout)]
     }
     let parts = try matrices(of: expert, in: adapter)
     let heights = parts.map { $0.shape[0] }
     let shape = [heights.reduce(0, +), parts[0].shape[1]]
-    let layout = try layout(ofExperts: shape, parts[0], module, adapter)
+    let layout = try layout(ofExperts: shape, parts[0], isInStack: false, module, adapter)
     return zip(parts, heights).enumerated().map { index, part in
       let first = heights[..<index].reduce(0, +)
       return AdaptedWeight(tensor: part.0, layout: layout, part: first..<first + part.1)
@@ -61,7 +62,8 @@ extension ModelUnderAdapters {
   /// Whether B·A is an expert's matrix as it is stored, or the transpose: as the shapes fit, and if both do, as PEFT takes
   /// the family.
   private func layout(
-    ofExperts shape: [Int], _ tensor: TensorLocation, _ module: PEFTAdapter.Module, _ adapter: PEFTAdapter
+    ofExperts shape: [Int], _ tensor: TensorLocation, isInStack: Bool, _ module: PEFTAdapter.Module,
+    _ adapter: PEFTAdapter
   ) throws -> WeightLayout {
     let product = [module.outputCount, module.inputCount]
     guard shape == product || shape == product.reversed() else {
@@ -69,7 +71,7 @@ extension ModelUnderAdapters {
         adapter: adapter.path, module: module.path, update: product, tensor: tensor.name, shape: shape)
     }
     guard shape[0] == shape[1] else { return shape == product ? .outputByInput : .inputByOutput }
-    let isTransposed = tensor.shape.count == 3 && naming.layoutOfStacks == .inputByOutput
+    let isTransposed = isInStack && naming.layoutOfStacks == .inputByOutput
     let isTurned = adapter.configuration.turnsExperts(ofModelType: configuration?.modelType)
     return isTransposed == isTurned ? .outputByInput : .inputByOutput
   }

@@ -23,7 +23,8 @@ public struct ModelUnderAdapters: Sendable {
       return (path + tensor.name.dropFirst(module.count), tensor)
     }
     tensorsByName = Dictionary(
-      named + named.compactMap { name, tensor in naming.loadedName(ofBlockTensor: name).map { ($0, tensor) } },
+      named
+        + named.compactMap { name, tensor in naming.loadedName(ofBlockTensor: name).map { ($0, tensor) } },
       uniquingKeysWith: { first, _ in first })
   }
 
@@ -68,7 +69,9 @@ public struct ModelUnderAdapters: Sendable {
   /// - Returns: Where they are, and which side of them is the input.
   /// - Throws: `MergeError` if the model has no such weight, or if it has another shape than the factors.
   public func weights(of module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> [AdaptedWeight] {
-    if let expert = module.expert, expert.count > 1 { return try weights(ofExpert: expert, module, in: adapter) }
+    if let expert = module.expert, expert.count > 1 {
+      return try weights(ofExpert: expert, module, in: adapter)
+    }
     guard let tensor = tensor(module.path + ".weight") else {
       throw MergeError.noSuchModule(
         adapter: adapter.path, module: module.path, model: checkpoint.path,

@@ -82,8 +82,12 @@ let transposedClasses: Set = ["gpt_oss", "openai_privacy_filter", "aria", "aria_
 
 /// Stacks that Transformers 5 loads under another name than the checkpoint has: Granite's.
 private let renamedStacks = [
-  (stored: "block_sparse_moe.input_linear.weight", loaded: "block_sparse_moe.experts.gate_up_proj",
-    block: "block_sparse_moe"),
-  (stored: "block_sparse_moe.output_linear.weight", loaded: "block_sparse_moe.experts.down_proj",
-    block: "block_sparse_moe"),
+  (
+    stored: "block_sparse_moe.input_linear.weight", loaded: "block_sparse_moe.experts.gate_up_proj",
+    block: "block_sparse_moe"
+  ),
+  (
+    stored: "block_sparse_moe.output_linear.weight", loaded: "block_sparse_moe.experts.down_proj",
+    block: "block_sparse_moe"
+  ),
 ]

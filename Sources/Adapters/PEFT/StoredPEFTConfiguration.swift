@@ -117,7 +117,9 @@ extension StoredPEFTConfiguration {
   ///
   /// Shapes tell it of all experts but those whose matrices are square.
   func turnsExperts(ofModelType modelType: String?) -> Bool {
-    guard let version = version.flatMap(versionNumbers), version.lexicographicallyPrecedes([0, 19, 1]) else { return false }
+    guard let version = version.flatMap(versionNumbers), version.lexicographicallyPrecedes([0, 19, 1]) else {
+      return false
+    }
     // Before 0.19.0 all classes were taken for experts × in × out, by 0.19.0 all but those that are.
     let isTransposed = modelType.map(transposedClasses.contains) ?? false
     return !isTransposed || !version.lexicographicallyPrecedes([0, 19])
