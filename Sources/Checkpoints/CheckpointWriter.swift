@@ -6,21 +6,22 @@
 public struct CheckpointWriter: ~Copyable {
   private let source: Checkpoint
   private let folder: String
-  private let shards: [Shard]
+  private let shards: [CheckpointShard]
   private let shardIndex: [String: Int]
   private let index: [UInt8]?
+  /// The files with tensors, in the order in which they are best written.
+  package let files: [ShardLayout.File]
 
   /// Lays the files out.
   ///
   /// - Parameters:
   ///   - source: The model whose tensors are written.
-  ///   - folder: Where to; it must exist.
+  ///   - folder: Where to; it must exist when the first tensor is written.
   ///   - shardSize: The greatest number of bytes of tensors in a file that has more than one of them; nil keeps the
   ///     source's files and their names. A model in one file is always `model.safetensors`, whatever it was called.
-  /// - Throws: `CheckpointError` if the source cannot be read any longer or a file cannot be made.
+  /// - Throws: `CheckpointError` if the source cannot be read any longer.
   public init(of source: Checkpoint, into folder: String, shardSize: Int? = nil) throws {
     let layout = try shardSize.map { ShardLayout(source, shardSize: $0) } ?? ShardLayout(keeping: source)
-    let shards = try layout.files.map { try Shard(path: folder + "/" + $0.name, $0.tensors, $0.metadata) }
     let index = try layout.index()
     shardIndex = Dictionary(
       uniqueKeysWithValues: layout.files.enumerated().flatMap { number, file in
@@ -28,7 +29,8 @@ public struct CheckpointWriter: ~Copyable {
       })
     self.source = source
     self.folder = folder
-    self.shards = shards
+    shards = layout.files.map { CheckpointShard(path: folder + "/" + $0.name, $0) }
+    files = layout.files
     self.index = index
   }
 
@@ -46,47 +48,45 @@ public struct CheckpointWriter: ~Copyable {
     try shards[number].write(bytes, to: name)
   }
 
-  /// Copies all other tensors, makes the files whole and durable, and copies what belongs to the model beside weights.
+  /// Copies what one file lacks, and makes it whole and durable.
   ///
-  /// - Parameter replacing: Asked for each tensor that has not been written; nil leaves the source's values.
+  /// - Parameters:
+  ///   - number: Its place in `files`.
+  ///   - replacing: Asked for each of its tensors that has not been written; nil leaves the source's values.
+  /// - Returns: What the file is known by.
   /// - Throws: `CheckpointError` if the source was changed or the device fails, and whatever the closure throws.
-  public consuming func finish(replacing: (TensorLocation) throws -> [UInt8]? = { _ in nil }) throws {
-    for shard in shards { try shard.finish(replacing) }
+  package func finishFile(_ number: Int, replacing: (TensorLocation) throws -> [UInt8]? = { _ in nil }) throws
+    -> FinishedFile
+  {
+    try shards[number].finish(replacing)
+  }
+
+  /// Holds a file that lies in the folder against one that an earlier run has finished.
+  ///
+  /// - Parameters:
+  ///   - number: Its place in `files`.
+  ///   - finished: What it was known by.
+  /// - Returns: A sentence on what is different; nil if it need not be written again.
+  package func difference(ofFile number: Int, to finished: FinishedFile) -> String? {
+    shards[number].difference(to: finished)
+  }
+
+  /// Makes all files whole and durable, and copies what belongs to the model beside weights.
+  ///
+  /// - Throws: `CheckpointError` if the source was changed or the device fails.
+  public consuming func finish() throws {
+    for number in files.indices { _ = try finishFile(number) }
+    try finishFolder()
+  }
+
+  /// Writes the index, and copies what belongs to the model beside weights.
+  ///
+  /// - Throws: `CheckpointError` if the source was changed or the device fails.
+  package func finishFolder() throws {
     if let index { try writeDurably(index, to: folder + "/model.safetensors.index.json") }
     for file in try ModelCompanions.files(of: source) {
       let contents = try RandomAccessFile(path: file)
       try writeDurably(try contents.bytes(0..<contents.size, of: "file"), to: folder + "/" + fileName(file))
     }
-  }
-}
-
-/// One file of the model that is written.
-private final class Shard {
-  private var writer: SafetensorsWriter?
-  private let tensors: [TensorLocation]
-  private let shapes: [String: [Int]]
-  private var written: Set<String> = []
-
-  init(path: String, _ tensors: [TensorLocation], _ metadata: [String: String]) throws {
-    writer = try SafetensorsWriter(
-      path: path,
-      slots: tensors.map {
-        SafetensorsWriter.Slot(name: $0.name, elementType: $0.elementType, largestShape: $0.shape)
-      },
-      metadata: metadata)
-    self.tensors = tensors
-    shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.shape) })
-  }
-
-  func write(_ bytes: [UInt8], to name: String) throws {
-    try writer?.write(bytes, to: name, shape: shapes[name] ?? [])
-    written.insert(name)
-  }
-
-  func finish(_ replacing: (TensorLocation) throws -> [UInt8]?) throws {
-    for tensor in tensors where !written.contains(tensor.name) {
-      try write(try replacing(tensor) ?? tensor.bytes(), to: tensor.name)
-    }
-    if let writer = writer.take() { try writer.finish() }
   }
 }

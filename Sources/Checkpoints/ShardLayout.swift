@@ -1,11 +1,13 @@
 internal import Foundation
 
 /// Which tensors of a model go to which of its files.
-struct ShardLayout {
+package struct ShardLayout {
   /// One file of a model.
-  struct File {
-    var name: String
-    var tensors: [TensorLocation]
+  package struct File {
+    /// Its name in the model's folder.
+    package var name: String
+    /// Its tensors, as they are in the source, in the order in which they are best read.
+    package var tensors: [TensorLocation]
     /// The free-form strings of its header.
     var metadata: [String: String]
   }

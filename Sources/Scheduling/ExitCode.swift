@@ -75,7 +75,10 @@ func spoilsFinishedWork(_ error: any Error) -> Bool {
   case let error as JobFailure: error.spoilsFinishedWork
   case is SourceError, is AdapterError, is ExtractionError, is JointJobError, is LAPACKError,
     is InitialisationError,
-    is DistributedSVDError:
+    is DistributedSVDError,
+    is MergeError,
+    is PEFTAdapterError,
+    is ConversionError:
     true
   case OutputError.inputChanged: true
   default: false

@@ -41,10 +41,14 @@ import Testing
       uniqueKeysWithValues: [early, late].map { ($0, [UInt8](repeating: 7, count: fixture[$0].bytes.count)) })
     let writer = try CheckpointWriter(of: source, into: target)
     try writer.write(values[early] ?? [], to: early)
-    try writer.finish { tensor in
-      #expect(tensor.name != early)
-      return values[tensor.name]
+    let finished = try writer.files.indices.map { number in
+      try writer.finishFile(number) { tensor in
+        #expect(tensor.name != early)
+        return values[tensor.name]
+      }
     }
+    try writer.finishFolder()
+    #expect(finished.reduce(0) { $0 + $1.replacedCount } == 1)
 
     let written = try Checkpoint.open(target)
     #expect(try tensors(written) == tensors(source).merging(values) { $1 })

@@ -156,6 +156,14 @@ import Testing
     #expect(try differences(first, input(1, "weights.of.a.longer.name"))[0].contains(" bytes now and had "))
     #expect(try first.isUnchanged() == false)
     #expect(try input(1).isUnchanged())
+    let others = try (1...3).map { number in
+      try FileManager.default.copyItem(atPath: file, toPath: "\(file).\(number)")
+      return try InputFile(path: "\(file).\(number)")
+    }
+    #expect(
+      JobIdentity(options: [], inputs: others).differences(to: JobIdentity(options: [], inputs: [first])) == [
+        "\(file).1 and 2 more files are read here, but not there", "\(file) is read there, but not here",
+      ])
   }
 
   @Test("a device that refuses ends the journal with its reason, and keeps what was durable")

@@ -21,7 +21,8 @@ import Testing
       .write(to: URL(filePath: folder.file("adapter") + "/adapter_config.json"))
     func run(_ name: String, onTensor: @escaping () throws -> Void) throws {
       let job = MergeJob(
-        MergeRequest(modelPath: folder.file("base"), adapters: [(folder.file("adapter"), 1)]))
+        MergeRequest(modelPath: folder.file("base"), adapters: [(folder.file("adapter"), 1)]),
+        version: "1")
       _ = try job.run(into: OutputFolder(path: folder.file(name)), notify: { _ in }) { _ in
         try? onTensor()
       }

@@ -183,6 +183,29 @@ extension UnbraidSuite {
       let zeros = try #require(adapter.tensors["base_model.model.\(Name.up).lora_B.bias"])
       #expect(zeros.values == Array(repeating: 0, count: 48))
       #expect(try adapter.configuration()["lora_bias"] as? Bool == true)
+      #expect(adapter.report.notes.isEmpty)
+    }
+
+    @Test("a change of bias that has no factors to go with is noted, one that is none is not")
+    func biasesLeftOut() throws {
+      var pair = ModelPair.small()
+      for layer in 0..<2 {
+        let name = "model.layers.\(layer).self_attn.q_proj.weight"
+        pair.tuned[name] = pair.base[name]
+      }
+      let second = "model.layers.1.self_attn.q_proj.bias"
+      pair.tuned[second] = pair.base[second]
+      let workspace = try Workspace(pair)
+      let result = try workspace.extract(["--rank", "4", "--bias"])
+      let note =
+        "the bias of 1 module (such as '\(Name.query)') changed and is left out: PEFT keeps a change of bias beside "
+        + "factors only, and the adapter has none of theirs"
+      #expect(result.status == 0 && result.sentences == ["unbraid: note: \(note)"])
+      let adapter = try AdapterFolder(workspace.outputPath)
+      #expect(adapter.report.notes == [note])
+      #expect(adapter.tensors["base_model.model.\(Name.query).lora_B.bias"] == nil)
+      let card = try String(contentsOfFile: workspace.outputPath + "/README.md", encoding: .utf8)
+      #expect(card.contains(note))
     }
   }
 }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -73,6 +74,43 @@ extension UnbraidSuite {
       }
       let again = try compare(workspace)
       #expect(again.status == 0 && again.output.contains(": is complete already: rank 3 in 1 of 7"))
+    }
+
+    @Test("a killed job carries on and writes the same bytes")
+    func resumes() throws {
+      func tensors(_ seed: UInt64) -> [FixtureTensor] {
+        var random = SplitMix64(state: seed)
+        return (0..<40).map { layer in
+          let values = (0..<200 * 180).map { _ in random.nextUniform() }
+          return FixtureTensor("model.layers.\(layer).mlp.up_proj.weight", shape: [200, 180], values)
+        }
+      }
+      let workspace = try Workspace(
+        ModelPair(base: ModelFixture(tensors(1)), tuned: ModelFixture(tensors(2))))
+      let whole = workspace.folder.file("whole")
+      try #require(try compare(workspace, output: whole).status == 0)
+      let running = try Workspace.start(
+        ["compare", workspace.basePath, workspace.tunedPath, "-o", workspace.outputPath])
+      let journal = workspace.outputPath + ".partial/journal/000001.safetensors"
+      while kill(running.identifier, 0) == 0 && access(journal, F_OK) != 0 { usleep(200) }
+      kill(running.identifier, SIGKILL)
+      try #require(running.result().status == 128 + SIGKILL)
+      try #require(access(workspace.outputPath, F_OK) != 0)
+
+      let other = try compare(workspace, ["--directions", "5"])
+      #expect(other.status == 65)
+      #expect(other.errorOutput.contains("differs: --directions 10 there, 5 here; start that one again"))
+      let result = try compare(workspace, ranks: 2)
+      try #require(result.status == 0, "\(result.errorOutput)")
+      let line = try #require(result.sentences.first { $0.hasPrefix("unbraid: carrying on: ") })
+      #expect(line.hasSuffix(" of 40 modules were finished before"))
+      let carried = try #require(Int(line.split(separator: " ")[3]))
+      #expect(carried > 0 && carried < 40)
+      for name in ["comparison.json", "comparison.csv"] {
+        #expect(
+          FileManager.default.contents(atPath: workspace.outputPath + "/" + name)
+            == FileManager.default.contents(atPath: whole + "/" + name))
+      }
     }
 
     @Test("inputs × outputs are turned before their outputs are compared")

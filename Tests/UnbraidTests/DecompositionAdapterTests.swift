@@ -245,7 +245,7 @@ extension UnbraidSuite {
         (["--drop", "100-200"], "--drop 100-200 names no singular value: its modules have 3 or fewer"),
         (["--scale", "up_proj:3-=2"], "--scale up_proj:3-=2 names no singular value: its modules have 3"),
         (["--drop-layers", "30-40"], "--drop-layers 30-40 names no layer: there are 2, counted from 0"),
-        (["--bias"], "the bias of 1 modules (such as '\(Name.query)') changed and is left out"),
+        (["--bias"], "the bias of 1 module (such as '\(Name.query)') changed and is left out"),
       ] {
         let result = try workspace.adapterOfDecomposition(
           options, to: workspace.folder.file(options.joined()))

@@ -163,6 +163,29 @@ extension UnbraidSuite {
       }
     }
 
+    @Test("a sum beyond the range of half precision is refused with the expert and the place")
+    func overflow() throws {
+      let folder = try TemporaryFolder()
+      var (adapter, _, down) = Self.adapter(hidden: 7, inner: 5)
+      let base = Self.model(
+        [(Self.experts + ".gate_up_proj", [3, 10, 7]), (down.parameter, [3, 7, 5])], type: .f16,
+        family: "any")
+      adapter.fields["alpha_pattern"] = #"{"down_proj":90000}"#
+      try base.write(to: folder.file("base"))
+      try adapter.write(to: folder.file("adapter"))
+      let result = try Workspace.run([
+        "merge", folder.file("base"), folder.file("adapter"), "-o", folder.file("out"),
+      ])
+      // 30000 times a whole number: with three or more a half is no number any more.
+      let values = (0..<3).flatMap { down.product($0) }
+      let first = try #require(values.firstIndex { abs($0) > 2 })
+      #expect(result.status == 65)
+      #expect(
+        result.errorOutput.hasPrefix(
+          "unbraid: tensor '\(down.parameter)[\(first / 35)]' would be no finite F16 number at "
+            + "[\(first % 35 / 5), \(first % 5)]"), "\(result.errorOutput)")
+    }
+
     @Test("another number of experts, another shape, and a model without them are refused")
     func refusals() throws {
       let folder = try TemporaryFolder()

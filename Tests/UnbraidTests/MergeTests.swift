@@ -201,6 +201,45 @@ extension UnbraidSuite {
       #expect(folder.contents.allSatisfy { !$0.hasPrefix("out") })
     }
 
+    @Test("what is no number before the sum is named: in the model, or in the adapter")
+    func notFinite() throws {
+      let folder = try TemporaryFolder()
+      var base = ModelPair.small().base
+      base.set("\(Name.up).weight", at: 37, to: .nan)
+      try base.write(to: folder.file("base"))
+      try ModelPair.small().base.write(to: folder.file("sound"))
+      var adapter = LoRAFixture()
+      adapter.add(Name.up, out: 48, in: 32, rank: 4)
+      try adapter.write(to: folder.file("adapter"))
+      let model = try Workspace.run([
+        "merge", folder.file("base"), folder.file("adapter"), "-o", folder.file("out"),
+      ])
+      #expect(model.status == 65)
+      #expect(
+        model.errorOutput
+          == "unbraid: \(folder.file("base"))/model.safetensors: tensor '\(Name.up).weight' is nan at [1, 5], to which "
+          + "nothing can be added; get the file again\n")
+
+      let damaged = folder.file("damaged")
+      adapter.tensors[1] = FixtureTensor(
+        adapter.tensors[1].name, shape: [48, 4], (0..<192).map { $0 == 7 ? .infinity : 1 })
+      try adapter.write(to: damaged)
+      let sentence =
+        "unbraid: \(damaged)/adapter_model.safetensors: tensor 'base_model.model.\(Name.up).lora_B.weight' is no finite "
+        + "number at [1, 3]; such an adapter cannot be used\n"
+      for command in [
+        ["merge", folder.file("sound"), damaged, "-o", folder.file("out")],
+        ["resize", damaged, "--rank", "2", "-o", folder.file("out")],
+        ["convert", damaged, folder.file("adapter"), "-o", folder.file("out")],
+        ["convert", folder.file("adapter"), damaged, "-o", folder.file("out")],
+        ["verify", folder.file("sound"), folder.file("sound"), damaged],
+      ] {
+        let result = try Workspace.run(command)
+        #expect(result.status == 65 && result.errorOutput == sentence, "\(command[0]): \(result.errorOutput)")
+      }
+      #expect(folder.contents.allSatisfy { !$0.hasPrefix("out") })
+    }
+
     /// A model of whole numbers with some linear layers of random shapes, and an adapter of scale 2 for them.
     private static func randomAdapter(_ type: ElementType, seed: UInt64, factorSeed: UInt64? = nil) -> (
       base: ModelFixture, adapter: LoRAFixture, modules: [String]

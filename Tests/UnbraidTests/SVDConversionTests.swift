@@ -117,5 +117,39 @@ extension UnbraidSuite {
         #expect(result.status == 65 && result.errorOutput.contains(sentence), "\(result.errorOutput)")
       }
     }
+
+    @Test("a model that was changed where init read it is refused, one that is given instead is noted")
+    func changedModel() throws {
+      let workspace = try trained()
+      let file = workspace.basePath + "/model.safetensors"
+      #expect(try convert(workspace).sentences.isEmpty)
+      try FileManager.default.removeItem(atPath: workspace.folder.file("plain"))
+      try FileManager.default.setAttributes(
+        [.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: file)
+      let touched = try convert(workspace)
+      #expect(touched.status == 0 && touched.sentences.count == 1)
+      #expect(
+        touched.sentences[0].hasPrefix(
+          "unbraid: note: \(file) was changed on 1970-01-01T00:00:01.000Z, after the 20"))
+      try FileManager.default.removeItem(atPath: workspace.folder.file("plain"))
+
+      var other = ModelPair.small().base
+      let before = RawSafetensors.file(other.tensors).count
+      other.tensors.append(FixtureTensor("model.extra.weight", shape: [4], [1, 2, 3, 4]))
+      let now = RawSafetensors.file(other.tensors).count
+      try other.write(to: workspace.basePath)
+      let difference = "has \(now) bytes now and had \(before) then, when init read the model; "
+      let refused = try convert(workspace)
+      #expect(refused.status == 65)
+      #expect(
+        refused.errorOutput
+          == "unbraid: \(file): \(difference)give the original model with --model, or this one if it is meant\n"
+      )
+      #expect(workspace.folder.contents.allSatisfy { !$0.hasPrefix("plain") })
+      let given = try convert(workspace, nil, ["--model", workspace.basePath])
+      #expect(given.status == 0)
+      #expect(
+        given.sentences == ["unbraid: note: \(file) \(difference)what was not trained comes from here"])
+    }
   }
 }

@@ -25,6 +25,52 @@ extension UnbraidSuite {
       #expect(abs(found.uncoveredShare - all / whole) < 1e-12)
     }
 
+    @Test("ranks that share a tensor find what one finds alone, to the last bit", arguments: [2, 4])
+    func teams(ranks: Int) throws {
+      let shapes = [("mlp.up_proj", 4200, 40), ("mlp.down_proj", 36, 4100), ("self_attn.q_proj", 64, 48)]
+      var adapter = LoRAFixture()
+      func tensors(_ seed: UInt64) -> [FixtureTensor] {
+        var random = SplitMix64(state: seed)
+        return shapes.map { name, rows, columns in
+          let values = (0..<rows * columns).map { _ in random.nextUniform() }
+          return FixtureTensor("model.layers.0.\(name).weight", shape: [rows, columns], values)
+        }
+      }
+      let workspace = try Workspace(
+        ModelPair(base: ModelFixture(tensors(1)), tuned: ModelFixture(tensors(2))))
+      for (name, rows, columns) in shapes {
+        adapter.add("model.layers.0.\(name)", out: rows, in: columns, rank: 4)
+      }
+      try adapter.write(to: workspace.outputPath)
+      let alone = try Self.verify(workspace)
+      // What two ranks need that share the largest tensor, and one alone has not: the process, the tensor once, what is
+      // done with its factors.
+      let memory = (120 << 20) + 4200 * 40 * 4 + (24 << 20) + 4 * (4200 + 40) * 16
+      let shared = try Self.verify(workspace, ranks: ranks, ["--memory-per-rank", "\(memory)"])
+      #expect(shared.ranks.contains { $0.exchangedBytes > 0 })
+      #expect(shared.covered == alone.covered)
+      let refused = try Workspace.run(
+        [
+          "verify", workspace.basePath, workspace.tunedPath, workspace.outputPath, "--memory-per-rank",
+          "\(memory)",
+        ])
+      #expect(refused.status == 64)
+      #expect(refused.errorOutput.contains("module 'model.layers.0.mlp.up_proj' needs "))
+    }
+
+    @Test("an update beyond single precision is an error with the module's name")
+    func overflow() throws {
+      let workspace = try Workspace()
+      var adapter = LoRAFixture()
+      adapter.add("\(Name.up).lora_A.weight", [4, 32], Array(repeating: 1e25, count: 128))
+      adapter.add("\(Name.up).lora_B.weight", [48, 4], Array(repeating: 1e25, count: 192))
+      try adapter.write(to: workspace.outputPath)
+      let result = try Workspace.run(
+        ["verify", workspace.basePath, workspace.tunedPath, workspace.outputPath])
+      #expect(result.status == 65)
+      #expect(result.errorOutput.hasPrefix("unbraid: module '\(Name.up)': the adapter's update, "))
+    }
+
     @Test("tensors stored whole and biases leave nothing; other scales and patterns count")
     func otherTensors() throws {
       let workspace = try Workspace()
@@ -112,8 +158,9 @@ extension UnbraidSuite {
       let covered: [Covered]
       let uncovered: [Uncovered]
       let uncoveredShare: Double
+      let ranks: [Rank]
 
-      struct Covered: Decodable {
+      struct Covered: Decodable, Equatable {
         let name: String
         let rank: Int?
         let norm: Double
@@ -125,11 +172,18 @@ extension UnbraidSuite {
         let tensor: String
         let norm: Double
       }
+
+      struct Rank: Decodable {
+        let exchangedBytes: Int
+      }
     }
 
-    private static func verify(_ workspace: Workspace, ranks: Int? = nil) throws -> Report {
+    private static func verify(_ workspace: Workspace, ranks: Int? = nil, _ options: [String] = []) throws
+      -> Report
+    {
       let result = try Workspace.run(
-        ["verify", workspace.basePath, workspace.tunedPath, workspace.outputPath, "--json"], ranks: ranks)
+        ["verify", workspace.basePath, workspace.tunedPath, workspace.outputPath, "--json"] + options,
+        ranks: ranks)
       try #require(result.status == 0, "\(result.errorOutput)")
       return try JSONDecoder().decode(Report.self, from: Data(result.output.utf8))
     }

@@ -16,6 +16,8 @@ public enum MergeError: Error, CustomStringConvertible, Equatable, Sendable {
   case unwritable(tensor: String, elementType: ElementType)
   /// A weight that is no finite number after the sum.
   case notFinite(tensor: String, row: Int, column: Int, elementType: ElementType)
+  /// A weight that is no finite number before the sum.
+  case damaged(file: String, tensor: String, row: Int, column: Int, value: Float)
   /// A changed tensor that only one of two models has, or that has two shapes.
   case notInBoth(tensor: String)
   /// A parameter of fused experts that has another number of them in the model.
@@ -44,6 +46,8 @@ public enum MergeError: Error, CustomStringConvertible, Equatable, Sendable {
     case .notFinite(let tensor, let row, let column, let elementType):
       "tensor '\(tensor)' would be no finite \(elementType.rawValue) number at [\(row), \(column)]; "
         + "give the adapter a smaller weight, or a model in a wider type"
+    case .damaged(let file, let tensor, let row, let column, let value):
+      "\(file): tensor '\(tensor)' is \(value) at [\(row), \(column)], to which nothing can be added; get the file again"
     case .notInBoth(let tensor):
       "the adapter changes '\(tensor)', which is not in both models with one shape; give the fine-tune of this base"
     case .otherExperts(let adapter, let parameter, let count, let tensor, let found):

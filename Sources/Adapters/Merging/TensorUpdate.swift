@@ -50,8 +50,15 @@ struct TensorUpdate: Sendable {
     switch result {
     case .bytes(let bytes): return bytes
     case .notFinite(let row, let column):
+      let value = source.value(row: row, column: column)
+      guard value.isFinite else {
+        let place = start.matrix(ofRow: row)
+        throw MergeError.damaged(
+          file: start.filePath, tensor: place.name, row: place.row, column: column, value: value)
+      }
+      let place = tensor.matrix(ofRow: row)
       throw MergeError.notFinite(
-        tensor: tensor.name, row: row, column: column, elementType: tensor.elementType)
+        tensor: place.name, row: place.row, column: column, elementType: tensor.elementType)
     }
   }
 
@@ -119,8 +126,25 @@ private enum Addend {
   }
 }
 
+extension TensorLocation {
+  /// The matrix that a row is in, of those that lie one below the other in a stack, and its number there.
+  fileprivate func matrix(ofRow row: Int) -> (name: String, row: Int) {
+    guard shape.count == 3 else { return (name, row) }
+    let (index, rowInMatrix) = row.quotientAndRemainder(dividingBy: shape[1])
+    return (slice(index).name, rowInMatrix)
+  }
+}
+
 private func shifted(_ range: Range<Int>, by offset: Int) -> Range<Int> {
   range.lowerBound + offset..<range.upperBound + offset
+}
+
+extension StoredMatrix {
+  fileprivate func value(row: Int, column: Int) -> Float {
+    let values = Matrix<Float>(uninitializedRows: 1, columns: columnCount)
+    widen(row..<row + 1, into: values.view)
+    return values[0, column]
+  }
 }
 
 private func addDifference(

@@ -119,12 +119,12 @@ extension PEFTAdapter {
     try module.readFactors(with: reader)
   }
 
-  /// The files with its tensors, as they are now.
+  /// Its files as they are now: those with tensors, and the configuration.
   ///
   /// - Throws: `CheckpointError` if one cannot be asked.
   public func inputFiles() throws -> [InputFile] {
     let files = modules.map(\.a.filePath) + saved.map(\.location.filePath)
-    return try Set(files).sorted().map { try InputFile(path: $0) }
+    return try (Set(files).sorted() + [path + "/adapter_config.json"]).map { try InputFile(path: $0) }
   }
 
   /// The change of a module's bias as one row, not yet scaled; nil if it has none.

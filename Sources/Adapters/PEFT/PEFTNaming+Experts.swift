@@ -7,6 +7,7 @@ extension PEFTNaming {
   /// - Parameters:
   ///   - module: One that was selected.
   ///   - rank: The largest rank that it may have.
+  /// - Returns: Its place under PEFT's names.
   public func layoutModule(_ module: ModuleSelection.SelectedModule, rank: Int) -> AdapterLayout.Module {
     let expert = module.stack.map { fusedExpert(ofStack: $0) } ?? routerParameter(module.name)
     return AdapterLayout.Module(

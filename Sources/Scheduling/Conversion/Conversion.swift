@@ -6,39 +6,46 @@ internal import Initialisations
 /// What was trained on an initialisation, turned into what needs no initialisation: a plain adapter, or a model.
 public struct Conversion {
   private let request: ConversionRequest
+  private let versionText: String
 
-  /// A conversion as asked for.
-  public init(_ request: ConversionRequest) { self.request = request }
+  /// A conversion as asked for; an interrupted one is carried on by the same version only.
+  public init(_ request: ConversionRequest, version: String) {
+    self.request = request
+    versionText = version
+  }
 
   /// Fills a folder and publishes it, on one rank.
   ///
+  /// - Parameters:
+  ///   - folder: The output.
+  ///   - notify: Called with sentences for a person.
   /// - Returns: The line a person wants to read at the end.
   /// - Throws: What is wrong with the inputs, or what the device has against the output; the folder is then not
   ///   published.
-  public func run(into folder: OutputFolder) throws -> String {
-    try folder.publishing {
-      try folder.clearContents()
-      let record = InitialisationRecord.read(folder: request.originPath)
-      let trainsMappings =
-        try hasAdapter(request.trainedPath)
-        && !PEFTAdapter.open(request.trainedPath).latentMappings.isEmpty
-      switch record?.method {
-      case .svdTraining?:
-        guard let record else { preconditionFailure("a method has its record") }
-        return try DecomposedModelMerge(request, record).write(into: folder)
-      case .loraXS?:
-        let conversion = try LatentConversion(request, record)
-        return try conversion.write(to: folder.contentsPath)
-      case nil where !hasAdapter(request.originPath):
-        throw ConversionError.noOrigin(path: request.originPath)
-      // The initial adapter alone says nothing of its method, but what was trained does.
-      case nil where trainsMappings:
-        return try LatentConversion(request, nil).write(to: folder.contentsPath)
-      default:
-        let conversion = try ResidualConversion(request, record)
-        return try conversion.write(to: folder.contentsPath)
-      }
+  public func run(into folder: OutputFolder, notify: @escaping @Sendable (String) -> Void) throws -> String {
+    let record = InitialisationRecord.read(folder: request.originPath)
+    if let record, record.method == .svdTraining {
+      return try DecomposedModelMerge(request, record)
+        .run(into: folder, version: versionText, notify: notify)
     }
+    return try folder.publishing {
+      try folder.clearContents()
+      return try writeAdapter(to: folder.contentsPath, record)
+    }
+  }
+
+  private func writeAdapter(to path: String, _ record: InitialisationRecord?) throws -> String {
+    guard record != nil || hasAdapter(request.originPath) else {
+      throw ConversionError.noOrigin(path: request.originPath)
+    }
+    // The initial adapter alone says nothing of its method, but what was trained does.
+    let trainsMappings =
+      try hasAdapter(request.trainedPath)
+      && !PEFTAdapter.open(request.trainedPath).latentMappings.isEmpty
+    if record.map({ $0.method == .loraXS }) ?? trainsMappings {
+      return try LatentConversion(request, record).write(to: path)
+    }
+    return try ResidualConversion(request, record).write(to: path)
   }
 }
 
@@ -104,6 +111,8 @@ public enum ConversionError: Error, CustomStringConvertible, Equatable, ExitCode
   case notInModel(path: String, tensor: String, trainedPath: String)
   /// The original model has another shape than what was taken out of it.
   case otherModel(path: String, tensor: String, shape: [Int], expected: [Int])
+  /// The original model was changed where it lies.
+  case changedModel(path: String, difference: String)
   /// The original model has a type that trained numbers are not written in.
   case unwritableType(path: String, tensor: String, type: ElementType)
   /// svd-training's file has no singular values.
@@ -145,6 +154,8 @@ public enum ConversionError: Error, CustomStringConvertible, Equatable, ExitCode
       "\(path): has no tensor '\(tensor)', which \(trainedPath) was trained on; give the original model with --model"
     case .otherModel(let path, let tensor, let shape, let expected):
       "\(path): tensor '\(tensor)' is \(shape), but was \(expected) when init ran; give the original model with --model"
+    case .changedModel(let path, let difference):
+      "\(path): \(difference), when init read the model; give the original model with --model, or this one if it is meant"
     case .unwritableType(let path, let tensor, let type):
       "\(path): tensor '\(tensor)' is stored as \(type.rawValue), and what was trained is written as F32, F16 and BF16; "
         + "convert the model to one of these"

@@ -71,9 +71,23 @@ struct DecomposedModelMerge {
   /// A tensor as it was trained, or else as it began.
   private func part(_ name: String) -> TensorLocation? { trained.tensors[name] ?? initial.tensors[name] }
 
-  /// Writes the model; returns the line a person wants to read.
-  func write(into folder: OutputFolder) throws -> String {
-    let report = try rewrite(model, into: folder, shardSize: nil, onProgress: { _ in }) { tensor in
+  /// Fills a folder with the model and publishes it; what an interrupted run has finished is not done again.
+  ///
+  /// - Returns: The line a person wants to read.
+  func run(
+    into folder: OutputFolder, version: String, notify: @escaping @Sendable (String) -> Void
+  ) throws -> String {
+    for note in try record.notes(on: model, isGiven: request.modelPath != nil) { notify("note: \(note)") }
+    let recordPath = request.originPath + "/" + InitialisationRecord.fileName
+    let rewriting = ModelRewriting(
+      model: model,
+      otherInputs: try trained.inputFiles() + initial.inputFiles() + [InputFile(path: recordPath)],
+      options: [
+        ("version", version), ("result", "a converted model"), ("TRAINED", request.trainedPath),
+        ("FROM", request.originPath), ("--model", model.path),
+      ],
+      circumstances: [("BLAS kernels", BLASLibrary.kernels)])
+    let report = try rewriting.run(into: folder, notify: notify) { tensor in
       if let module = modules[tensor.name] { return try merged(module, as: tensor.elementType) }
       return try trained.tensors[tensor.name].map { try converted($0, for: tensor) }
     }

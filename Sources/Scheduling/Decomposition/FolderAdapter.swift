@@ -68,17 +68,11 @@ public struct FolderAdapter {
     notes = record.notes + ruleNotes + (request.savesBias ? Self.biasNotes(modules, record) : [])
   }
 
-  /// PEFT keeps a change of bias beside factors only.
   private static func biasNotes(_ modules: [Module], _ record: DecompositionRecord) -> [String] {
     let changed = Set(record.vectors.filter { $0.kind == .difference && $0.isStored }.map(\.modulePath))
     let without = modules.map(\.decomposed).enumerated()
       .filter { modules[$0].choice.numbers.isEmpty && changed.contains($1.path) }.map(\.element.module)
-    return without.first.map {
-      [
-        "the bias of \(without.count) modules (such as '\($0)') changed and is left out with them: the adapter keeps no "
-          + "singular value of theirs"
-      ]
-    } ?? []
+    return noteOnBiases(leftOut: without).map { [$0] } ?? []
   }
 
   /// The base model's folder or file, where it was.

@@ -11,6 +11,8 @@ package struct AdapterEmission: ~Copyable {
   private var writer: PEFTAdapterWriter
   private var records: [Int: ModuleRecord] = [:]
   private var measures: [Int: DifferenceMeasure] = [:]
+  /// Modules without factors whose bias changed.
+  private var biasesLeftOut: [Int] = []
   private let reader = DeltaReader()
 
   /// Begins the files of a folder that exists and holds nothing.
@@ -30,11 +32,12 @@ package struct AdapterEmission: ~Copyable {
   package mutating func write(_ unit: ExtractionPlan.WorkUnit, _ result: ExtractionResult) throws {
     switch (unit, result) {
     case (.decompose(let index), .decomposed(let record, let factors)):
+      let bias = plan.layout.writesBias ? plan.biases[index] : nil
       if let factors {
-        let bias = plan.layout.writesBias ? plan.biases[index] : nil
         try writer.write(factors, bias: try bias.map { try reader.readDelta($0).takeMatrix() }, module: index)
       } else {
         try writer.omit(module: index)
+        if let bias, try !reader.measure(bias).isZero { biasesLeftOut.append(index) }
       }
       records[index] = record
     case (.measure(let index), .measured(let measure)): measures[index] = measure
@@ -57,15 +60,25 @@ package struct AdapterEmission: ~Copyable {
       try writer.writeSavable(at: index, with: isChanged ? reader : nil)
       if isChanged { stored.append(tensor.location.name) }
     }
-    let card = plan.card(modules: modules, leftOut: leftOut, stored: stored)
+    let note = noteOnBiases(leftOut: biasesLeftOut.sorted().map { plan.modules[$0].name })
+    let card = (note.map(plan.noting) ?? plan).card(modules: modules, leftOut: leftOut, stored: stored)
     try writeAdapterTexts(try writer.finish(), card, to: folder)
-    return Records(modules: modules, leftOut: leftOut)
+    return Records(modules: modules, leftOut: leftOut, notes: note.map { [$0] } ?? [])
   }
 
-  /// What is known about each module and each tensor that was left out.
+  /// What is known about each module and each tensor that was left out, and what a person should know beside that.
   package struct Records {
     package let modules: [ModuleRecord]
     package let leftOut: [LeftOutRecord]
+    package var notes: [String] = []
+  }
+}
+
+/// What to say of modules whose bias changed and that have no factors, beside which alone PEFT keeps it; nil for none.
+func noteOnBiases(leftOut modules: [String]) -> String? {
+  modules.first.map {
+    "the bias of \(modules.count) \(modules.count == 1 ? "module" : "modules") (such as '\($0)') changed and is left "
+      + "out: PEFT keeps a change of bias beside factors only, and the adapter has none of theirs"
   }
 }
 

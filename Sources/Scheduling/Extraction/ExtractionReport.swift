@@ -47,7 +47,7 @@ public struct ExtractionReport: Sendable, Codable {
     }
     modules = records.modules
     leftOut = records.leftOut
-    notes = plan.notes
+    notes = plan.notes + records.notes
     self.ranks = ranks
   }
 

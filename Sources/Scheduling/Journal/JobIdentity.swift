@@ -60,18 +60,14 @@ public struct JobIdentity: Sendable, Codable, Equatable {
       let (here, there) = (values(name), other.values(name))
       if here != there { sentences.append("\(name) \(text(there)) there, \(text(here)) here") }
     }
-    let others = Dictionary(grouping: other.inputs, by: \.path)
     for input in inputs {
-      guard let before = others[input.path]?.first else {
-        sentences.append("\(input.path) is read here, but not there")
-        continue
-      }
-      if let difference = difference(before, input) { sentences.append("\(input.path) \(difference)") }
+      guard let before = other.inputs.first(where: { $0.path == input.path }),
+        let difference = input.difference(since: before)
+      else { continue }
+      sentences.append("\(input.path) \(difference)")
     }
-    let paths = Set(inputs.map(\.path))
-    for input in other.inputs where !paths.contains(input.path) {
-      sentences.append("\(input.path) was read there, but not here")
-    }
+    sentences += files(of: self, missingIn: other).map { "\($0) read here, but not there" }
+    sentences += files(of: other, missingIn: self).map { "\($0) read there, but not here" }
     if sentences.isEmpty && units != other.units {
       sentences.append("another build of unbraid planned it (units \(other.units) there, \(units) here)")
     }
@@ -82,17 +78,28 @@ public struct JobIdentity: Sendable, Codable, Equatable {
   private func values(_ name: String) -> [String] { options.filter { $0.name == name }.map(\.value) }
 }
 
+/// The files that one job reads and another does not: the first one's path and a verb, or nothing.
+private func files(of job: JobIdentity, missingIn other: JobIdentity) -> [String] {
+  let paths = Set(other.inputs.map(\.path))
+  let missing = job.inputs.map(\.path).filter { !paths.contains($0) }
+  guard let first = missing.first else { return [] }
+  return [missing.count == 1 ? "\(first) is" : "\(first) and \(missing.count - 1) more files are"]
+}
+
 private func text(_ values: [String]) -> String {
   values.isEmpty ? "not given" : values.joined(separator: ", ")
 }
 
-private func difference(_ before: InputFile, _ now: InputFile) -> String? {
-  if before.size != now.size { return "has \(now.size) bytes now and had \(before.size) then" }
-  if before.header != now.header { return "has another header (hash \(now.header), then \(before.header))" }
-  if before.modified != now.modified {
-    return "was changed on \(date(now.modified)), after the \(date(before.modified)) of then"
+extension InputFile {
+  /// What became of a file since it was looked at before, as the rest of a sentence; nil if nothing did.
+  func difference(since before: InputFile) -> String? {
+    if before.size != size { return "has \(size) bytes now and had \(before.size) then" }
+    if before.header != header { return "has another header (hash \(header), then \(before.header))" }
+    if before.modified != modified {
+      return "was changed on \(date(modified)), after the \(date(before.modified)) of then"
+    }
+    return nil
   }
-  return nil
 }
 
 private func date(_ nanoseconds: Int) -> String {

@@ -37,14 +37,17 @@ public final class Journal: @unchecked Sendable {
   /// - Parameters:
   ///   - folder: Where it is; made if it is not there.
   ///   - identity: What the job is.
+  ///   - problem: Asked for each unit whose result describes what lies elsewhere: what is wrong with that, if anything.
   /// - Throws: `OutputError.otherJob` if the folder has work of a job with another identity, `.failed` or
   ///   `CheckpointError` if it cannot be read or made.
-  public init(folder: String, identity: JobIdentity) throws {
+  public init(
+    folder: String, identity: JobIdentity, problem: (Int, [UInt8]) throws -> String? = { _, _ in nil }
+  ) throws {
     self.folder = folder
     let (files, changes) = try openFolder(folder, identity: identity)
     segmentCount = files.compactMap(segmentNumber).max() ?? 0
     let (found, damages) = try readSegments(
-      files.filter { segmentNumber($0) != nil }.map { folder + "/" + $0 })
+      files.filter { segmentNumber($0) != nil }.map { folder + "/" + $0 }, problem)
     segments = found
     notices = (found.isEmpty ? [] : changes) + damages
     carriedOver = Set(found.keys)
@@ -187,13 +190,15 @@ private func openFolder(_ folder: String, identity: JobIdentity) throws -> (
 }
 
 /// Opens segments, the oldest first; a unit that is there twice counts as in the newer one.
-private func readSegments(_ paths: [String]) throws -> (units: [Int: JournalSegment], damages: [String]) {
+private func readSegments(_ paths: [String], _ problem: (Int, [UInt8]) throws -> String?) throws -> (
+  units: [Int: JournalSegment], damages: [String]
+) {
   var units: [Int: JournalSegment] = [:]
   var damagedUnits: [Int: String] = [:]
   var sentences: [String] = []
   for path in paths {
     do {
-      let segment = try JournalSegment(opening: path) { damagedUnits[$0] = $1 }
+      let segment = try JournalSegment(opening: path, problem: problem) { damagedUnits[$0] = $1 }
       for unit in segment.results.keys { units[unit] = segment }
     } catch let error as CheckpointError where error.kind == .badInput {
       sentences.append("\(error); what it held is computed again")

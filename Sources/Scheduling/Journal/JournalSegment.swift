@@ -31,21 +31,27 @@ struct JournalSegment {
   ///
   /// - Parameters:
   ///   - path: The file.
+  ///   - problem: Asked for each unit whose result describes what lies elsewhere: what is wrong with that, if anything.
   ///   - damaged: Called for each unit that is left out, with its number and the sentence that says why.
   /// - Throws: `CheckpointError` if nothing of the file can be trusted.
-  init(opening path: String, damaged: (Int, String) -> Void) throws {
+  init(
+    opening path: String, problem: (Int, [UInt8]) throws -> String?, damaged: (Int, String) -> Void
+  ) throws {
     self.path = path
     let header = try SafetensorsHeader.read(path: path)
     for tensor in header.tensors {
       let unit = try unit(tensor)
-      let found = ContentHash(of: try tensor.bytes())
-      if found.description == header.metadata[tensor.name] {
-        results[unit] = tensor
-      } else {
+      let bytes = try tensor.bytes()
+      let found = ContentHash(of: bytes)
+      if found.description != header.metadata[tensor.name] {
         damaged(
           unit,
           "\(path): \(tensor.name) has the hash \(found), written as "
             + "\(header.metadata[tensor.name] ?? "none"); it is computed again")
+      } else if let problem = try problem(unit, bytes) {
+        damaged(unit, problem)
+      } else {
+        results[unit] = tensor
       }
     }
   }

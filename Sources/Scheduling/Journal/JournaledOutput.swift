@@ -15,17 +15,19 @@ public struct JournaledOutput {
   ///   - identity: What the job is.
   ///   - unitCount: How many units it has; journal entries with higher numbers are states, not finished units.
   ///   - unitName: What a person calls them, in the plural.
+  ///   - problem: Asked for each unit whose result describes what lies elsewhere: what is wrong with that, if anything.
   ///   - notify: Called with sentences for a person; by a signal's thread too.
   /// - Throws: What `Journal` does.
   public init(
     _ folder: OutputFolder, identity: JobIdentity, unitCount: Int, unitName: String,
+    problem: (Int, [UInt8]) throws -> String? = { _, _ in nil },
     notify: @escaping @Sendable (String) -> Void
   ) throws {
     self.folder = folder
     self.unitCount = unitCount
     self.unitName = unitName
     self.notify = notify
-    journal = try Journal(folder: folder.journalPath, identity: identity)
+    journal = try Journal(folder: folder.journalPath, identity: identity, problem: problem)
   }
 
   /// Lets a job fill the journal and then the folder's contents, and publishes them.

@@ -6,32 +6,38 @@ internal import WeightSources
 /// Writes a model with some layers of a fine-tune of it, tensor by tensor, on one rank.
 public struct GraftJob {
   private let request: GraftRequest
+  private let versionText: String
 
-  /// A job for a request.
-  public init(_ request: GraftRequest) { self.request = request }
+  /// A job for a request; an interrupted one is carried on by the same version only.
+  public init(_ request: GraftRequest, version: String) {
+    self.request = request
+    versionText = version
+  }
 
   /// Fills a folder and publishes it.
   ///
+  /// Files of the model that an interrupted run of the same job has finished are not written again.
+  ///
   /// - Parameters:
   ///   - folder: The output.
+  ///   - notify: Called with sentences for a person; by a signal's thread too.
   ///   - onProgress: Called after each tensor.
   /// - Returns: What was done.
-  /// - Throws: What is wrong with the inputs, or what the device has against the output; the folder is then not
-  ///   published.
-  public func run(into folder: OutputFolder, onProgress: (RewritingProgress) -> Void) throws
-    -> RewritingReport
-  {
-    try folder.publishing {
-      let base = try Checkpoint.open(request.basePath)
-      let tuned = try Checkpoint.open(request.tunedPath)
-      let grafted = try graftedTensors(base, tuned)
-      let inputs = try tuned.inputFiles()
-      let reader = DeltaReader()
-      let report = try rewrite(base, into: folder, shardSize: request.shardSize, onProgress: onProgress) {
-        try grafted[$0.name].map(reader.readBytes)
-      }
-      try inputs.checkUnchanged()
-      return report
+  /// - Throws: `JobStopped` after a signal, what is wrong with the inputs, or what the device has against the output; the
+  ///   folder is then not published.
+  public func run(
+    into folder: OutputFolder, notify: @escaping @Sendable (String) -> Void,
+    onProgress: (RewritingProgress) -> Void
+  ) throws -> RewritingReport {
+    let base = try Checkpoint.open(request.basePath)
+    let tuned = try Checkpoint.open(request.tunedPath)
+    let grafted = try graftedTensors(base, tuned)
+    let rewriting = ModelRewriting(
+      model: base, shardSize: request.shardSize, otherInputs: try tuned.inputFiles(),
+      options: [("version", versionText), ("result", "a grafted model")] + request.optionRows)
+    let reader = DeltaReader()
+    return try rewriting.run(into: folder, notify: notify, onProgress: onProgress) {
+      try grafted[$0.name].map(reader.readBytes)
     }
   }
 
@@ -94,5 +100,10 @@ public struct GraftRequest: Sendable {
     self.tunedPath = tunedPath
     self.layers = layers
     self.shardSize = shardSize
+  }
+
+  fileprivate var optionRows: [(name: String, value: String)] {
+    [("BASE", basePath), ("TUNED", tunedPath), ("--layers", layers.text)]
+      + (shardSize.map { [("--shard-size", "\($0)")] } ?? [])
   }
 }

@@ -1,6 +1,7 @@
 internal import Adapters
 internal import Checkpoints
 internal import Foundation
+internal import LinearAlgebra
 internal import WeightSources
 
 /// Writes a model with adapters added to it, tensor by tensor, on one rank.
@@ -8,41 +9,51 @@ internal import WeightSources
 /// What it takes is reading and writing the model once; the sums are a small part of that.
 public struct MergeJob {
   private let request: MergeRequest
+  private let versionText: String
 
-  /// A job for a request.
-  public init(_ request: MergeRequest) { self.request = request }
+  /// A job for a request; an interrupted one is carried on by the same version only.
+  public init(_ request: MergeRequest, version: String) {
+    self.request = request
+    versionText = version
+  }
 
   /// Fills a folder and publishes it.
   ///
+  /// Files of the model that an interrupted run of the same job has finished are not written again.
+  ///
   /// - Parameters:
   ///   - folder: The output.
-  ///   - notify: Called with sentences for a person.
+  ///   - notify: Called with sentences for a person; by a signal's thread too.
   ///   - onProgress: Called after each tensor.
   /// - Returns: What was done.
-  /// - Throws: What is wrong with the inputs, or what the device has against the output; the folder is then not
-  ///   published.
+  /// - Throws: `JobStopped` after a signal, what is wrong with the inputs, or what the device has against the output; the
+  ///   folder is then not published.
   public func run(
-    into folder: OutputFolder, notify: (String) -> Void, onProgress: @escaping (RewritingProgress) -> Void
+    into folder: OutputFolder, notify: @escaping @Sendable (String) -> Void,
+    onProgress: (RewritingProgress) -> Void
   ) throws -> RewritingReport {
-    try folder.publishing {
-      let model = try Checkpoint.open(request.modelPath)
-      let configuration = try ModelConfiguration.read(modelPath: request.modelPath)
-      let terms = try request.adapters.map {
-        AdapterMerge.Term(try PEFTAdapter.open($0.path), weight: $0.weight)
-      }
-      let adapterFiles = try terms.flatMap { try $0.adapter.inputFiles() }
-      let merge = try AdapterMerge(of: model, configuration: configuration, terms: terms)
-      for note in merge.notes { notify("note: \(note)") }
-      let reader = DeltaReader()
-      let report = try rewrite(
-        merge.model, into: folder, shardSize: request.shardSize, onProgress: onProgress
-      ) { try merge.merged($0, with: reader) }
-      if merge.untiesHead, let text = try ModelConfiguration.untied(modelPath: request.modelPath) {
-        try writeDurably(text, to: folder.contentsPath + "/config.json")
-      }
-      try adapterFiles.checkUnchanged()
-      return report
+    let model = try Checkpoint.open(request.modelPath)
+    let configuration = try ModelConfiguration.read(modelPath: request.modelPath)
+    let terms = try request.adapters.map {
+      AdapterMerge.Term(try PEFTAdapter.open($0.path), weight: $0.weight)
     }
+    let adapterFiles = try terms.flatMap { try $0.adapter.inputFiles() }
+    let merge = try AdapterMerge(of: model, configuration: configuration, terms: terms)
+    for note in merge.notes { notify("note: \(note)") }
+    let rewriting = ModelRewriting(
+      model: merge.model, shardSize: request.shardSize, otherInputs: adapterFiles,
+      options: [("version", versionText), ("result", "a merged model")] + request.optionRows,
+      circumstances: [("BLAS kernels", BLASLibrary.kernels)])
+    let reader = DeltaReader()
+    return try rewriting.run(
+      into: folder, notify: notify, onProgress: onProgress,
+      complete: { contents in
+        guard merge.untiesHead,
+          let text = try ModelConfiguration.untied(modelPath: request.modelPath)
+        else { return }
+        try writeDurably(text, to: contents + "/config.json")
+      },
+      replacing: { try merge.merged($0, with: reader) })
   }
 }
 
@@ -60,5 +71,10 @@ public struct MergeRequest: Sendable {
     self.modelPath = modelPath
     self.adapters = adapters
     self.shardSize = shardSize
+  }
+
+  fileprivate var optionRows: [(name: String, value: String)] {
+    [("MODEL", modelPath)] + adapters.map { ("ADAPTER", "\($0.path)=\($0.weight)") }
+      + (shardSize.map { [("--shard-size", "\($0)")] } ?? [])
   }
 }

@@ -77,12 +77,15 @@ public final class OutputFolder {
   /// - Throws: `OutputError.inUse` with the job that has it now.
   public func checkLock() throws { try lock?.check() }
 
-  /// Makes the folder of the contents anew; what a killed job left in it is of no use.
+  /// Makes the folder of the contents, and removes what a killed job left in it and is of no use.
   ///
+  /// - Parameter names: What stays.
   /// - Throws: `OutputError.failed` if the system refuses.
-  public func clearContents() throws {
-    try removeAll(contentsPath)
+  public func clearContents(keeping names: Set<String> = []) throws {
     _ = try makeFolders(contentsPath)
+    for name in try namesInFolder(contentsPath) where !names.contains(name) {
+      try removeAll(contentsPath + "/" + name)
+    }
   }
 
   /// Makes the contents anew from what they are now.

@@ -59,6 +59,24 @@ public struct ModuleCost: Sendable, Codable, Equatable {
     self.rank = rank
   }
 
+  /// The price of taking a product of two factors off a difference, which is mostly that of reading it.
+  package init(rows: Int, columns: Int, removing rank: Int, byteCount: Int) {
+    // A group's sums are few, as those of an iteration without a step.
+    method = .krylov
+    self.rank = 0
+    operations =
+      2 * Double(rows) * Double(columns) * Double(rank) + Self.operationsPerByte * Double(byteCount)
+    self.byteCount = byteCount
+    matrixBytes = rows * columns * 4
+    workspaceBytes = rank * (rows + columns) * 16 + (24 << 20)
+    largestTeam = LongSideUnits(rows: rows, columns: columns).count
+    shortLength = min(rows, columns)
+    longLength = max(rows, columns)
+  }
+
+  /// What reading a byte and subtracting it costs beside a product's operations.
+  private static let operationsPerByte = 50.0
+
   /// Memory of the process itself, libraries and message buffers included.
   package static let processBytes = 120 << 20
 

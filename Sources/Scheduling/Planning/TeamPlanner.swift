@@ -99,7 +99,7 @@ public enum PlanError: Error, CustomStringConvertible, Equatable, Sendable {
       "--head-coordinates leaves the work to the other ranks, and this job has 1 rank; start 2 or more"
     case .outOfMemory(let module, let needed, let ranks, let allowed):
       "module '\(module)' needs \(megabytes(needed)) MB a rank when \(ranks) \(ranks == 1 ? "rank works" : "ranks work") on it, "
-        + "--memory-per-rank allows \(megabytes(allowed)) MB; start more ranks, lower --rank or allow more memory"
+        + "--memory-per-rank allows \(megabytes(allowed)) MB; start more ranks, allow more memory, or take a smaller rank"
     }
   }
 

@@ -55,7 +55,38 @@ public struct VerificationPlan: Sendable, Codable {
 
   /// What the job does, one unit a tensor: those covered, then those not.
   var units: [JobUnit] {
-    covered.map { JobUnit($0.pair, cost: Double($0.pair.byteCount * 4)) }
-      + uncovered.map { JobUnit($0, cost: Double($0.byteCount)) }
+    zip(covered.map(\.pair) + uncovered, costs).map { JobUnit($0, cost: $1.operations) }
+  }
+
+  /// The units that ranks share.
+  ///
+  /// - Throws: `PlanError.outOfMemory` for a tensor that no team of these ranks can hold.
+  func teams(for resources: JobResources) throws(PlanError) -> [Team] {
+    let planner = TeamPlanner(
+      rankCount: resources.workerCount, memoryPerRank: resources.memoryPerRank,
+      allowsTeams: resources.allowsTeams)
+    let names = covered.map(\.name) + uncovered.map(\.name)
+    return try planner.teams(Array(zip(names, costs)), unitNumbers: Array(names.indices))
+      .map { $0.shifted(by: resources.rankCount - resources.workerCount) }
+  }
+
+  private var costs: [ModuleCost] { covered.map(\.cost) + uncovered.map { ModuleCost(measuring: $0) } }
+}
+
+extension AdapterCoverage.Covered {
+  fileprivate var cost: ModuleCost {
+    guard case .factors(let module, _, _) = addition else { return ModuleCost(measuring: pair) }
+    return ModuleCost(
+      rows: pair.shape[0], columns: pair.shape[1], removing: module.rank,
+      byteCount: pair.byteCount + module.byteCount)
+  }
+}
+
+extension ModuleCost {
+  /// The price of a tensor that is read block by block and not kept.
+  fileprivate init(measuring pair: TensorPair) {
+    self.init(rows: 1, columns: pair.shape.reduce(1, *), removing: 0, byteCount: pair.byteCount)
+    matrixBytes = 0
+    largestTeam = 1
   }
 }

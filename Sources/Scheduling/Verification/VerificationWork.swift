@@ -55,30 +55,57 @@ struct VerificationWork: UnitWork {
       return Loaded(energy: energy, residualEnergy: energy)
     }
     let covered = plan.covered[unit]
-    let energy = covered.replacement == nil ? nil : try reader.deltas.measure(covered.pair).energy
+    // A group's result is its leader's.
+    let energy =
+      covered.replacement == nil
+      ? nil : group.isLeader ? try reader.deltas.measure(covered.pair).energy : 0
     if case .nothing = covered.addition {
       return Loaded(energy: energy, residualEnergy: try reader.deltas.measure(covered.rest).energy)
     }
     return Loaded(
-      rest: try reader.deltas.readDelta(covered.rest),
+      rest: try reader.deltas.readDelta(covered.rest, share: share(of: covered, group)),
       addition: try covered.readAddition(with: reader.deltas), energy: energy)
   }
 
   func compute(_ unit: Int, _ loaded: Loaded, group: RankGroup) throws -> [UInt8] {
-    Array(try JSONEncoder().encode(result(loaded, group)))
+    let result = try result(unit, loaded, group)
+    return group.isLeader ? Array(try JSONEncoder().encode(result)) : []
   }
 
-  private func result(_ loaded: Loaded, _ group: RankGroup) -> VerificationResult {
+  private func result(_ unit: Int, _ loaded: Loaded, _ group: RankGroup) throws -> VerificationResult {
     guard let rest = loaded.rest.take(), let addition = loaded.addition.take() else {
       return VerificationResult(
         energy: loaded.energy ?? 0, residualEnergy: loaded.residualEnergy ?? 0)
     }
+    let covered = plan.covered[unit]
+    let share = share(of: covered, group)
     // The sums of an extraction, in its order: the same factors leave the same residual to the last bit.
-    let share = LongSideShare(
-      rows: rest.matrix.rowCount, columns: rest.matrix.columnCount, group: group, threadCount: threadCount)
     let residual = residualSumOfSquares(
       of: rest.matrix, minus: addition.left, times: addition.right, share: share)
+    guard residual.isFinite else { throw UpdateOverflow(name: covered.name) }
     return VerificationResult(
       energy: loaded.energy ?? share.sum(ofUnits: rest.unitEnergies), residualEnergy: residual)
+  }
+
+  /// This rank's part of a matrix, or of a vector, which is one row.
+  private func share(of covered: AdapterCoverage.Covered, _ group: RankGroup) -> LongSideShare {
+    let shape = covered.pair.shape
+    return LongSideShare(
+      rows: shape.count > 1 ? shape[0] : 1, columns: shape.last ?? 0, group: group, threadCount: threadCount)
+  }
+}
+
+/// That what an adapter's factors add cannot be told from a fine-tune.
+struct UpdateOverflow: ExitCoded, CustomStringConvertible, Equatable {
+  /// The module.
+  let name: String
+
+  /// The code this error ends a job with.
+  var exitCode: ExitCode { .badInput }
+
+  /// One sentence with the module and the remedy.
+  var description: String {
+    "module '\(name)': the adapter's update, scale · B·A, leaves the range of single precision, though its factors are "
+      + "finite; look at its alpha and its training"
   }
 }

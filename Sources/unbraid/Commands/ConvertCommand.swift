@@ -56,7 +56,8 @@ struct ConvertCommand: JobCommand {
     try withOutput(output.path, on: world, completed: { nil }) { folder in
       guard let folder else { return }
       if world.size > 1 { Messages.printNotice("note: one rank does it, \(world.size - 1) wait") }
-      let summary = try Conversion(request).run(into: folder)
+      let summary = try Conversion(request, version: Unbraid.version)
+        .run(into: folder, notify: Messages.printNotice)
       print("\(output.path): \(summary)")
     }
   }

@@ -11,7 +11,8 @@ struct GraftCommand: JobCommand {
     abstract: "Put some layers of a fine-tune into its base model.",
     discussion: """
       Copies every tensor of the layers that are named from TUNED and all else from BASE, bit for bit. Layers count from
-      0 and a range has both its ends: 48-63 are the sixteen that mergekit's passthrough calls layer_range [48, 64].
+      0 and a range has both its ends: 48-63 are the sixteen that mergekit's passthrough calls layer_range [48, 64]. The
+      same command carries on after an interruption, with the files of the model that are not finished.
 
       Example:  unbraid graft llama-base llama-chat --layers 16-23 -o llama-grafted
       """)
@@ -32,12 +33,15 @@ struct GraftCommand: JobCommand {
 
   func validate() throws { _ = try layerNumbers() }
 
+  var carriesOn: Bool { true }
+
   func run(on world: borrowing Communicator) throws {
     let request = GraftRequest(
       basePath: tidyPath(base), tunedPath: tidyPath(tuned), layers: try layerNumbers(),
       shardSize: shardSize?.count)
     try withSoleWriter(output.path, on: world) { folder, progress in
-      try GraftJob(request).run(into: folder, onProgress: progress)
+      try GraftJob(request, version: Unbraid.version).run(
+        into: folder, notify: Messages.printNotice, onProgress: progress)
     }
   }
 

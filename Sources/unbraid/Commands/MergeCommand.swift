@@ -13,6 +13,8 @@ struct MergeCommand: JobCommand {
       rsLoRA, patterns), embeddings, modules stored whole and biases as PEFT has them. The sum is taken in single
       precision and rounded once. An adapter may have a weight: chat=0.5 adds half of it.
 
+      The same command carries on after an interruption, with the files of the model that are not finished.
+
       Example:  unbraid merge llama-base chat-adapter code-adapter=0.5 -o llama-chat-code
       """)
 
@@ -28,12 +30,15 @@ struct MergeCommand: JobCommand {
   @Option(help: "Greatest size of a file, such as 5G (default: the files of the model).")
   var shardSize: ByteCount?
 
+  var carriesOn: Bool { true }
+
   func run(on world: borrowing Communicator) throws {
     let request = MergeRequest(
       modelPath: tidyPath(model), adapters: adapters.map { (tidyPath($0.path), $0.weight) },
       shardSize: shardSize?.count)
     try withSoleWriter(output.path, on: world) { folder, progress in
-      try MergeJob(request).run(into: folder, notify: Messages.printNotice, onProgress: progress)
+      try MergeJob(request, version: Unbraid.version).run(
+        into: folder, notify: Messages.printNotice, onProgress: progress)
     }
   }
 }

@@ -14,7 +14,8 @@ struct ResourceArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Memory a rank may use, such as 4G or 900M (default: an even share of what is available).",
-      discussion: "Where one module needs more, extract and decompose share it among ranks, others refuse."))
+      discussion:
+        "Where one module needs more, extract, decompose and verify share it among ranks, others refuse."))
   var memoryPerRank: ByteCount?
 
   @Flag(help: "Rank 0 computes nothing: it gathers and writes, for a head node that should stay free.")
@@ -33,6 +34,21 @@ struct ResourceArguments: ParsableArguments {
         "--head-coordinates leaves rank 0 out, and --method \(method.rawValue) takes all ranks; give one of them"
       )
     }
+  }
+
+  /// Collective: the resources of this job, about which rank 0 says what a person should know before it begins.
+  ///
+  /// - Parameters:
+  ///   - world: All ranks.
+  ///   - notes: What there is to say of the job itself.
+  /// - Returns: The same on every rank, but for the number of threads.
+  /// - Throws: What `JobResources` does.
+  func announcedResources(on world: borrowing Communicator, notes: [String] = []) throws -> JobResources {
+    let resources = try resources(on: world)
+    if world.rank == 0 {
+      for notice in resources.notices + notes { Messages.printNotice("note: \(notice)") }
+    }
+    return resources
   }
 
   /// Collective: the resources of this job.
