@@ -375,6 +375,26 @@ def resized_experts_are_their_leading_triplets(folder):
     return f"{len(FUSED)} families, products within {worst:.0e}"
 
 
+def budgets_hold_with_the_zeros_of_experts(folder):
+    """Experts that PEFT wants of one rank are filled up with zeros, which count."""
+    shares = []
+    for family, make in FUSED.items():
+        here = folder / family
+        experts.pair(here, make)
+        train(fresh(make, here / "base"), here / "trained", **BOTH)
+        unbraid("decompose", here / "base", here / "tuned", "-o", here / "triplets", "--rank", 8)
+        for command, source in (("resize", "trained"), ("adapter", "triplets")):
+            whole = {}
+            for part in (1, 0.7, 0.3):
+                option = ["--budget-parameters", int(part * whole[1])] if whole else ["--epsilon", 1e-9]
+                unbraid(command, here / source, "-o", here / f"{command} {part}", *option)
+                tensors = load_file(here / f"{command} {part}" / "adapter_model.safetensors")
+                whole[part] = sum(tensor.numel() for tensor in tensors.values())
+                require(whole[part] <= part * whole[1], f"{family}: {command} to {part}: {whole}")
+            shares += [whole[part] / part / whole[1] for part in (0.7, 0.3)]
+    return f"{min(shares):.0%} to {max(shares):.0%} of the budgets used"
+
+
 def verify_is_the_true_error_of_experts(folder):
     """In the tensors of the checkpoint, whether they hold one expert or all."""
     count = 0
@@ -406,4 +426,4 @@ def verify_is_the_true_error_of_experts(folder):
 CHECKS = [merged_model_is_base_and_adapter, one_rounding_in_half_precision, several_adapters_are_their_sum,
           resize_is_peft_conversion, resize_rules_are_their_definitions, verify_is_the_true_error, graft_is_whole_layers,
           fused_experts_are_merged, old_fused_experts_are_merged, several_adapters_of_experts_are_their_sum,
-          resized_experts_are_their_leading_triplets, verify_is_the_true_error_of_experts]
+          resized_experts_are_their_leading_triplets, budgets_hold_with_the_zeros_of_experts, verify_is_the_true_error_of_experts]
