@@ -63,13 +63,14 @@ def main():
         rank = json.loads((folder / "vllm/adapter_config.json").read_text())["r"]
         model = engine(folder, rank)
         adapter = LoRARequest("adapter", 1, str(folder / "vllm"))
-        found = held(model, adapter)
-        if not found:
+        if not model.apply_model(expert_updates)[0]:
             found = {"before": next_tokens(model), "after": next_tokens(model, adapter)}
-        elif (folder / "all").exists():
+        else:
+            found = held(model, adapter)
             model.llm_engine.remove_lora(adapter.lora_int_id)
             fused = LoRARequest("fused", 2, str(folder / "all"), is_3d_lora_weight=True)
-            found |= {f"fused {name}": update for name, update in held(model, fused).items()}
+            if Path(fused.lora_path).exists():
+                found |= {f"fused {name}": update for name, update in held(model, fused).items()}
         numpy.savez(folder / "vllm.npz", **found)
         # An engine that ends later than the next begins takes its process groups along.
         del model
