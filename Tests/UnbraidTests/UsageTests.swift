@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   @Suite struct UsageTests {
     @Test(
       "a wrong command line is refused with 64 before anything is read",

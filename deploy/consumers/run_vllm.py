@@ -39,12 +39,14 @@ def next_tokens(model, adapter=None):
 
 
 def expert_updates(network):
-    """What a network's experts hold in the first place for adapters: B A of gate, up and down, expert by expert."""
+    """What a network holds in the first place for adapters: B A of gate, up and down, expert by expert, and of routers."""
     found = {}
     for name, module in network.named_modules():
+        layer = next((part for part in name.split(".") if part.isdigit()), None)
+        if name.endswith(".gate") and hasattr(module, "lora_a_stacked"):
+            found[f"{layer}.router"] = (module.lora_b_stacked[0][0, 0] @ module.lora_a_stacked[0][0, 0]).numpy()
         if not hasattr(module, "w2_lora_a_stacked"):
             continue
-        layer = next(part for part in name.split(".") if part.isdigit())
         a = (*module.w13_lora_a_stacked, *module.w2_lora_a_stacked)
         b = (*module.w13_lora_b_stacked, *module.w2_lora_b_stacked)
         for part, left, right in zip(("gate", "up", "down"), b, a, strict=True):
