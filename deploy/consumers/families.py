@@ -15,7 +15,8 @@ ENDS = ["embed_tokens", "lm_head"]
 ALL = dict(target_modules=ATTENTION + DENSE + ENDS)
 # A head that is the embedding has no adapter of its own.
 TIED = dict(target_modules=ATTENTION + DENSE)
-FUSED = dict(target_modules=ATTENTION + ENDS, target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])
+FUSED = dict(target_modules=ATTENTION + ENDS,
+             target_parameters=["mlp.gate.weight", "mlp.experts.gate_up_proj", "mlp.experts.down_proj"])
 UNEVEN = dict(ALL, use_rslora=True, rank_pattern={"q_proj": 2, r"layers\.0\.mlp\.up_proj": 7}, alpha_pattern={"k_proj": 3})
 
 # What differs from SIZES, and PEFT's settings.

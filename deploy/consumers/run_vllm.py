@@ -39,12 +39,14 @@ def next_tokens(model, adapter=None):
 
 
 def expert_updates(network):
-    """What a network's experts hold in the first place for adapters: B A of gate, up and down, expert by expert."""
+    """What a network holds in the first place for adapters: B A of gate, up and down, expert by expert, and of routers."""
     found = {}
     for name, module in network.named_modules():
+        layer = next((part for part in name.split(".") if part.isdigit()), None)
+        if name.endswith(".gate") and hasattr(module, "lora_a_stacked"):
+            found[f"{layer}.router"] = (module.lora_b_stacked[0][0, 0] @ module.lora_a_stacked[0][0, 0]).numpy()
         if not hasattr(module, "w2_lora_a_stacked"):
             continue
-        layer = next(part for part in name.split(".") if part.isdigit())
         a = (*module.w13_lora_a_stacked, *module.w2_lora_a_stacked)
         b = (*module.w13_lora_b_stacked, *module.w2_lora_b_stacked)
         for part, left, right in zip(("gate", "up", "down"), b, a, strict=True):
@@ -63,13 +65,14 @@ def main():
         rank = json.loads((folder / "vllm/adapter_config.json").read_text())["r"]
         model = engine(folder, rank)
         adapter = LoRARequest("adapter", 1, str(folder / "vllm"))
-        found = held(model, adapter)
-        if not found:
+        if not model.apply_model(expert_updates)[0]:
             found = {"before": next_tokens(model), "after": next_tokens(model, adapter)}
-        elif (folder / "all").exists():
+        else:
+            found = held(model, adapter)
             model.llm_engine.remove_lora(adapter.lora_int_id)
             fused = LoRARequest("fused", 2, str(folder / "all"), is_3d_lora_weight=True)
-            found |= {f"fused {name}": update for name, update in held(model, fused).items()}
+            if Path(fused.lora_path).exists():
+                found |= {f"fused {name}": update for name, update in held(model, fused).items()}
         numpy.savez(folder / "vllm.npz", **found)
         # An engine that ends later than the next begins takes its process groups along.
         del model

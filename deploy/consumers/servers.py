@@ -58,7 +58,8 @@ def llama_cpp_computes_what_peft_does(folder):
         export(folder / family, "llama.cpp")
     run("run_llama_cpp.py", "xllamacpp", [folder / family for family in FAMILIES])
     # ggml looks GELU up in a table of half precision.
-    return summary({family: compare(family, numpy.load(folder / family / "llama.cpp.npz"), truth, 2e-3)
+    bounds = {family: 2e-3 if family.startswith(("gemma", "gpt2", "starcoder2")) else 1e-4 for family in FAMILIES}
+    return summary({family: compare(family, numpy.load(folder / family / "llama.cpp.npz"), truth, bounds[family])
                     for family, truth in truths.items()})
 
 
@@ -90,12 +91,14 @@ def vllm_holds_what_each_expert_gets(folder):
             worst = max(worst, numpy.abs(found[name] - true).max())
             require(worst < 1e-5, f"{family}: {name} differs by {worst}")
         layouts = 1 if family == "mixtral" else 2
-        require(len(found.files) == layouts * 2 * 3, f"{family}: {found.files}")
+        require(len(found.files) == layouts * 2 * 4, f"{family}: {found.files}")
     return f"updates differ by at most {worst:.1e}: {', '.join(updates)}"
 
 
 def expert_update(deltas, layer, part):
-    """All experts' updates of the gate, up or down of a layer."""
+    """All experts' updates of the gate, up or down of a layer, or its router's."""
+    if part == "router":
+        return deltas[f"model.layers.{layer}.mlp.gate"].numpy()
     experts = f"model.layers.{layer}.mlp.experts"
     if part == "down":
         return deltas[experts].numpy()

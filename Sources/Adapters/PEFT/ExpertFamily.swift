@@ -36,6 +36,15 @@ struct ExpertFamily {
     }
   }
 
+  /// The module that a router's only matrix is the weight of.
+  func router(_ parameter: FusedExpert) -> String {
+    let path = parameter.owner.split(separator: ".")
+    guard let layer = path.firstIndex(where: { Int($0) != nil }), let name = path.last else {
+      return parameter.owner
+    }
+    return (path[...layer] + container.split(separator: ".").dropLast() + [name]).joined(separator: ".")
+  }
+
   /// The modules whose weights, one below the other, are an expert's matrix; none if no such family has the parameter.
   func modules(ofExpert index: Int, in parameter: String) -> [String] {
     let path = parameter.split(separator: ".")

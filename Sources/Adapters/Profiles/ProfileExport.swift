@@ -93,18 +93,22 @@ public struct ProfileExport {
     var sentences: [String] = []
     if fused > 0 {
       sentences.append(
-        "vllm: \(fused) fused updates of experts stay fused, which vLLM takes for some models only, and only with "
-          + "gate_up_proj and down_proj together")
+        "vllm: \(fused) fused updates of experts stay fused: vLLM takes them only with --enable-mixed-moe-lora-format and "
+          + "is_3d_lora_weight in the request, gate_up_proj and down_proj together, and passes over mixtral's"
+          + (dividesExperts ? "" : "; --for vllm takes them apart"))
     }
     let special = source.updates.filter { $0.isEmbedding || $0.path.hasSuffix("lm_head") }.map(\.path)
     if !special.isEmpty {
       sentences.append(
-        "vllm: adapters of \(special.joined(separator: " and ")) are taken for some models only")
+        "vllm: adapters of \(special.joined(separator: " and ")) are taken for some models only; for others vLLM "
+          + "refuses the whole adapter")
     }
     return sentences
   }
 
-  private var fusedCount: Int { Set(source.updates.compactMap(\.expert?.parameter)).count }
+  private var fusedCount: Int {
+    Set(source.updates.compactMap(\.expert).filter { $0.count > 1 }.map(\.parameter)).count
+  }
 
   private func writeGGUF(to path: String) throws -> [String] {
     guard let naming = model.flatMap(GGUFNaming.init) else {

@@ -64,9 +64,13 @@ struct WeightUpdates {
 extension AdapterUpdate {
   /// The weights that a consumer without fused experts has for it; none if they cannot be told.
   fileprivate func weights(source: Int, model: ConsumerModel?) -> [WeightUpdate] {
-    guard let expert, expert.count > 1 else { return [WeightUpdate(self, source: source)] }
-    guard let family = ExpertFamily(modelType: model?.modelType),
-      let residual = expert.residualStream(in: self), residual == model?.hiddenSize
+    guard let expert else { return [WeightUpdate(self, source: source)] }
+    let family = ExpertFamily(modelType: model?.modelType)
+    if expert.count == 1 {
+      let path = family?.router(expert) ?? path
+      return [WeightUpdate(self, source: source, path: path, outputs: 0..<outputCount)]
+    }
+    guard let family, let residual = expert.residualStream(in: self), residual == model?.hiddenSize
     else { return [] }
     let modules = family.modules(ofExpert: expert.index, in: expert.parameter)
     let height = outputCount / max(1, modules.count)
