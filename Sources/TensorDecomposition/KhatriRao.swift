@@ -60,37 +60,31 @@ func contractComponents(
   guard factors.count > 1 else { return partial.copy() }
   // The last mode goes first, until the kept one is last; then the first ones go.
   if kept < factors.count - 1 {
-    let last = factors[factors.count - 1]
-    let smaller = contractLast(partial, last.matrix)
+    let smaller = contract(partial, .last, factors[factors.count - 1].matrix)
     return contractComponents(smaller, keeping: kept, Array(factors.dropLast()))
   }
-  let smaller = contractFirst(partial, factors[0].matrix)
+  let smaller = contract(partial, .first, factors[0].matrix)
   return contractComponents(smaller, keeping: kept - 1, Array(factors.dropFirst()))
 }
 
-private func contractLast(_ partial: borrowing Matrix<Double>, _ factor: borrowing Matrix<Double>) -> Matrix<
-  Double
-> {
-  let length = factor.columnCount
-  let rest = partial.columnCount / length
-  let result = Matrix<Double>(uninitializedRows: partial.rowCount, columns: rest)
-  for row in 0..<partial.rowCount {
-    let tensor = partial.view.rows(row..<row + 1).reshaped(rows: rest, columns: length)
-    multiply(tensor, vector: factor.view.rows(row..<row + 1), into: result.view.rows(row..<row + 1))
-  }
-  return result
-}
+/// A mode at one end of a tensor's shape.
+private enum OuterMode { case first, last }
 
-private func contractFirst(_ partial: borrowing Matrix<Double>, _ factor: borrowing Matrix<Double>) -> Matrix<
-  Double
-> {
+/// For each component, a tensor contracted with that component's vector in its first or its last mode.
+private func contract(
+  _ partial: borrowing Matrix<Double>, _ mode: OuterMode, _ factor: borrowing Matrix<Double>
+) -> Matrix<Double> {
   let length = factor.columnCount
   let rest = partial.columnCount / length
   let result = Matrix<Double>(uninitializedRows: partial.rowCount, columns: rest)
   for row in 0..<partial.rowCount {
-    let tensor = partial.view.rows(row..<row + 1).reshaped(rows: length, columns: rest)
-    multiply(
-      tensor.transposed, vector: factor.view.rows(row..<row + 1), into: result.view.rows(row..<row + 1))
+    let tensor = partial.view.rows(row..<row + 1)
+    let (vector, target) = (factor.view.rows(row..<row + 1), result.view.rows(row..<row + 1))
+    switch mode {
+    case .first:
+      multiply(tensor.reshaped(rows: length, columns: rest).transposed, vector: vector, into: target)
+    case .last: multiply(tensor.reshaped(rows: rest, columns: length), vector: vector, into: target)
+    }
   }
   return result
 }

@@ -17,6 +17,11 @@ final class ProgressPrinter {
     show(state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
   }
 
+  /// Shows how far a job of modules is that go through a journal.
+  func show(_ state: UnitProgress) {
+    show(state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
+  }
+
   /// Shows how far the work is; `share` of it, from 0 to 1, is done.
   func show(_ finishedCount: Int, of count: Int, share: Double, bytesDone: Int) {
     let interval = isTerminal ? Self.terminalInterval : Self.logInterval

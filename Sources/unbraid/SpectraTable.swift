@@ -1,7 +1,8 @@
 import Analysis
 import Foundation
 
-/// The spectra of a model as a table for a terminal: a line a type of module, medians over its modules.
+/// The spectra of a model, or of a difference, as a table for a terminal: a line a type of module, medians over its
+/// modules that are not zero.
 struct SpectraTable {
   private let spectra: SpectraRecord
 
@@ -9,20 +10,22 @@ struct SpectraTable {
 
   var text: String {
     let types = Dictionary(grouping: spectra.modules, by: \.type).sorted { isTypeBefore($0.key, $1.key) }
+    let isDifference = spectra.base != nil
     let rows = types.map { type, modules in
-      let measures = modules.map(\.measures)
-      return [
-        type, "\(modules.count)", number(modules.map { $0.spectrumRatio ?? .infinity }),
+      let scanned = isDifference ? modules.filter { $0.measures.norm > 0 } : modules
+      let measures = scanned.map(\.measures)
+      let count = isDifference ? "\(scanned.count) of \(modules.count)" : "\(modules.count)"
+      return [type, count] + (isDifference ? [] : [number(scanned.map { $0.spectrumRatio ?? .infinity })]) + [
         number(measures.map { Double($0.aboveEdge) }), number(measures.map { 100 * $0.energyAboveEdge }),
         number(measures.map(\.stableRank)), number(measures.map(\.entropyRank)),
         number(measures.compactMap { $0.powerLaw?.alpha }),
         number(measures.map { $0.conditionNumber ?? .infinity }),
       ]
     }
-    let header = [
-      "type", "modules", "Spectrum", "σ above noise", "% of energy", "stable rank", "entropy rank", "alpha",
-      "condition",
-    ]
+    let header =
+      ["type"] + (isDifference ? ["changed"] : ["modules", "Spectrum"]) + [
+        "σ above noise", "% of energy", "stable rank", "entropy rank", "alpha", "condition",
+      ]
     return TextTable.text(header, rows, textColumns: ["type"])
   }
 

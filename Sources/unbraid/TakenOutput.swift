@@ -15,7 +15,7 @@ func withOutput(
   _ body: (OutputFolder?) throws -> Void
 ) throws {
   let folder = world.rank == 0 ? try takeOutput(path, completed) : nil
-  guard try world.broadcast(folder == nil ? [0] : [1], root: 0) == [1] else { return }
+  guard try world.shared({ folder != nil }) else { return }
   try body(folder)
 }
 

@@ -65,7 +65,8 @@ import Testing
     let flat = SpectrumMeasures(singularValues: [3, 3, 3], rows: 3, columns: 3)
     #expect(abs(flat.stableRank - 3) < 1e-12 && abs(flat.entropyRank - 3) < 1e-12)
     let zero = SpectrumMeasures(singularValues: [0, 0], rows: 2, columns: 5)
-    #expect(zero.stableRank == 0 && zero.conditionNumber == nil && zero.energyAboveEdge == 0)
+    #expect(zero.stableRank == 0 && zero.entropyRank == 0)
+    #expect(zero.conditionNumber == nil && zero.energyAboveEdge == 0)
   }
 
   @Test("power laws are WeightWatcher's")
@@ -82,6 +83,11 @@ import Testing
       #expect(found.tailCount == count)
       #expect(abs(found.distance - distance) < 1e-12)
     }
+    // A difference may be of any size, and what is no more than rounding is no part of its tail.
+    let small = cases[0].0.map { 1e-4 * $0 } + [Double](repeating: 1e-9, count: 36)
+    let difference = SpectrumMeasures(singularValues: small, rows: 100, columns: 100, of: .difference)
+    #expect(abs(try #require(difference.powerLaw).alpha - cases[0].1) < 1e-9)
+    #expect(SpectrumMeasures(singularValues: small, rows: 100, columns: 100).powerLaw == nil)
     #expect(PowerLaw(singularValues: (1...9).map { Double(10 - $0) }) == nil, "too few")
     #expect(PowerLaw(singularValues: [Double](repeating: 2, count: 20)) == nil, "equal ones have no tail")
   }

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   @Suite struct CheckpointDamageTests {
     @Test("a folder that is not there, or whose weights cannot be read, is named with the remedy")
     func folders() throws {

@@ -4,7 +4,7 @@ import Glibc
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   /// Folders of decompositions that are not as they were made.
   @Suite struct DecompositionDamageTests {
     private static let shard = "decomposition-00001-of-00001.safetensors"

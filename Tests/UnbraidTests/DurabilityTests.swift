@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   /// What a crash of the machine would leave cannot be tried here; in which order the program asks for durability can.
   @Suite struct DurabilityTests {
     @Test("a name is given only to what is durable, and is durable itself before the next step")

@@ -89,6 +89,32 @@ extension UnbraidSuite {
       }
     }
 
+    @Test("ranks and scales of a parameter are patterns of its own path, also what is read of them")
+    func patterns() throws {
+      let fixture = try AdapterFixture(
+        [
+          .init(Self.experts + ".base_layer", rank: 6, inputs: 6, outputs: 10),
+          .init(Self.experts, rank: 12, inputs: 5, outputs: 6),
+          .init("model.layers.0.mlp.gate", rank: 3, inputs: 6, outputs: 3),
+        ],
+        fields: #""r":3,"lora_alpha":3,"rank_pattern":{"experts.gate_up_proj":2,"down_proj":4},"#
+          + #""alpha_pattern":{"gate_up_proj":8},"target_parameters":["gate_up_proj","down_proj","gate.weight"]"#,
+        base: Self.base)
+      let result = try fixture.export(for: "peft")
+      try #require(result.status == 0, "\(result.errorOutput)")
+      let tensors = try RawSafetensors.read(fixture.folder.file("out/adapter_model.safetensors"))
+      for tensor in fixture.tensors { #expect(tensors[tensor.name]?.bytes == tensor.bytes) }
+      let configuration = try fixture.configuration()
+      let (gateUp, gate) = (
+        #"^model\.layers\.0\.mlp\.experts\.gate_up_proj$"#, #"^model\.layers\.0\.mlp\.gate\.weight$"#
+      )
+      #expect(configuration["r"] as? Int == 4 && configuration["lora_alpha"] as? Int == 3)
+      #expect(configuration["rank_pattern"] as? [String: Int] == [gateUp: 2, gate: 3])
+      #expect(configuration["alpha_pattern"] as? [String: Int] == [gateUp: 8, gate: 3])
+      #expect(
+        configuration["target_parameters"] as? [String] == ["gate_up_proj", "down_proj", "gate.weight"])
+    }
+
     @Test("llama.cpp and mlx-lm get one stack a layer, modules of single experts too")
     func stacks() throws {
       let fixture = try AdapterFixture(

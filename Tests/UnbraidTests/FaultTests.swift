@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WeightSources
 
-extension UnbraidSuite {
+extension TroubleSuite {
   @Suite struct FaultTests {
     @Test("a file that is cut while the job runs is an error sentence, not a crash", arguments: [nil, 2])
     func cutWhileRunning(ranks: Int?) throws {

@@ -169,13 +169,6 @@ extension UnbraidSuite {
         $0.add(Name.up, out: 48, in: 32, rank: 4)
         $0.add("\(Name.up).lora_B.bias", [48], Array(repeating: 1, count: 48))
       }
-      add(
-        "adapts the parameters 'mlp.experts.down_proj' (target_parameters), which are no layers' weights; merge it "
-          + "with PEFT's merge_and_unload"
-      ) {
-        $0.add(Name.up, out: 48, in: 32, rank: 4)
-        $0.fields["target_parameters"] = #"["mlp.experts.down_proj"]"#
-      }
       for (index, (adapter, sentence)) in cases.enumerated() {
         let path = folder.file("adapter-\(index)")
         try adapter.write(to: path)

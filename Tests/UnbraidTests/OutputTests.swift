@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   @Suite struct OutputTests {
     @Test("a folder that holds something is refused and left as it is; an empty one is filled")
     func occupied() throws {

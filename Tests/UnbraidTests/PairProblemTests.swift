@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   @Suite struct PairProblemTests {
     @Test("a type that differs is refused, and accepted with --mixed-dtypes")
     func mixedTypes() throws {

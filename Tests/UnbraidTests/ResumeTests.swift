@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   /// Jobs that are interrupted and started again.
   @Suite struct ResumeTests {
     private static let options = ["--rank", "8", "--method", "dense"]

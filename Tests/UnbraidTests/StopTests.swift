@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   /// Extractions that a signal stops.
   @Suite struct StopTests {
     /// Several seconds of work on two ranks.

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   /// Evaluations and searches of `unbraid sweep`.
   @Suite struct SweepEvaluationTests {
     /// Notes each call; fails on rank 3; what it prints is checked.

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   /// What a sweep makes of pairs that are wrong, and how it carries on.
   @Suite struct SweepFailureTests {
     private static let pairs = """

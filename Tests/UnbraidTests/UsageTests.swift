@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension UnbraidSuite {
+extension TroubleSuite {
   @Suite struct UsageTests {
     @Test(
       "a wrong command line is refused with 64 before anything is read",
@@ -110,13 +110,9 @@ extension UnbraidSuite {
     }
 
     @Test(
-      "help and version end with 0, and each help has an example",
+      "help and version end with 0",
       arguments: [
         (["--help"], "mpirun -n 4 unbraid extract BASE TUNED -o adapter --rank 32"),
-        (
-          ["extract", "--help"], "Example:  mpirun -n 4 unbraid extract llama-base llama-chat -o chat-adapter"
-        ),
-        (["plan", "--help"], "Example:  unbraid plan llama-base llama-chat --rank 64 --head"),
         (["--version"], "0.1.0"),
       ])
     func help(arguments: [String], text: String) throws {
@@ -124,6 +120,37 @@ extension UnbraidSuite {
       #expect(result.status == 0)
       #expect(result.output.contains(text))
       #expect(result.errorOutput.isEmpty)
+    }
+
+    private static let commands = [
+      "adapter", "compare", "components", "convert", "decompose", "export", "extract", "graft", "init",
+      "joint",
+      "merge", "overlap", "plan", "resize", "scan", "sweep", "verify",
+    ]
+
+    @Test("the overview names every command")
+    func overview() throws {
+      let lines = try Workspace.run(["--help"]).output.split(separator: "\n")
+      let listed = lines.drop { !$0.hasSuffix("SUBCOMMANDS:") }.compactMap {
+        $0.prefixMatch(of: #/  ([a-z]+)  /#).map { String($0.1) }
+      }
+      #expect(listed.sorted() == Self.commands)
+    }
+
+    @Test("each command's help ends with 0 and has examples, whose options it lists", arguments: commands)
+    func examples(of command: String) throws {
+      let result = try Workspace.run([command, "--help"])
+      #expect(result.status == 0 && result.errorOutput.isEmpty)
+      let words = result.output.split { $0.isWhitespace }
+      let usage = try #require(words.firstIndex(of: "USAGE:"))
+      let begin = try #require(words[..<usage].firstIndex { $0.hasPrefix("Example") })
+      // What comes before the program's name is mpirun's.
+      let examples = words[begin..<usage].split { $0.hasPrefix("Example") }.compactMap { example in
+        example.firstIndex(of: "unbraid").map { example[($0 + 1)...] }
+      }
+      #expect(!examples.isEmpty && examples.allSatisfy { $0.first == command[...] }, "\(examples)")
+      let listed = Set(words[usage...].map { $0.trimmingCharacters(in: ["[", "]", ","]) })
+      for option in examples.joined() where option.hasPrefix("-") { #expect(listed.contains(String(option))) }
     }
 
     @Test("help under mpirun appears once")

@@ -2,8 +2,15 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The parent of all suites that start the program, one run at a time: two cores hold one job.
+/// The parent of suites that start the program for what it writes, one run at a time.
+///
+/// Beside it runs `TroubleSuite`: a job spends three quarters of its time on starting, ending and waiting, and two
+/// cores hold two.
 @Suite(.serialized) enum UnbraidSuite {}
+
+/// The parent of suites that start the program for what goes wrong, likewise one run at a time: signals, kills, damage,
+/// full disks, wrong command lines.
+@Suite(.serialized) enum TroubleSuite {}
 
 /// A temporary folder with a pair of models, and the program to run on them.
 struct Workspace {

@@ -14,16 +14,18 @@ public struct PowerLaw: Sendable, Codable, Equatable {
   /// The largest distance of the tail's distribution from its power law.
   public let distance: Double
 
-  /// Squares below this are no part of a spectrum.
-  private static let smallestSquare = 1e-5
+  /// Squares up to this are no part of a spectrum of weights.
+  public static let smallestSquare = 1e-5
   /// Fewer squares say nothing about a tail.
   private static let leastCount = 10
 
   /// Fits a power law; nil for too few values.
   ///
-  /// - Parameter singularValues: In descending order.
-  public init?(singularValues: [Double]) {
-    let squares = singularValues.reversed().map { $0 * $0 }.filter { $0 > Self.smallestSquare }
+  /// - Parameters:
+  ///   - singularValues: In descending order.
+  ///   - limit: Only squares above it count.
+  public init?(singularValues: [Double], squaresAbove limit: Double = smallestSquare) {
+    let squares = singularValues.reversed().map { $0 * $0 }.filter { $0 > limit }
     guard squares.count >= Self.leastCount else { return nil }
     let logarithms = squares.map { log($0) }
     var best: PowerLaw?

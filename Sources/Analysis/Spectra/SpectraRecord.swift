@@ -1,15 +1,18 @@
-/// `spectra_<slug>.json`: what the singular values tell about every module of a model.
+/// `spectra_<slug>.json`: what the singular values tell about every module of a model, or of a difference.
 public struct SpectraRecord: Sendable, Codable, Equatable {
   /// The model, as the files call it.
   public let model: String
+  /// The model that was taken away from it; nil for a model's own weights.
+  public let base: String?
   /// One entry a module, in the order of the scan.
   public let modules: [Module]
   /// What else a person should know.
   public let notes: [String]
 
   /// A record of given parts.
-  public init(model: String, modules: [Module], notes: [String]) {
+  public init(model: String, base: String?, modules: [Module], notes: [String]) {
     self.model = model
+    self.base = base
     self.modules = modules
     self.notes = notes
   }
@@ -22,22 +25,22 @@ public struct SpectraRecord: Sendable, Codable, Equatable {
     public let type: String
     /// Rows and columns; a vector is one row.
     public let shape: [Int]
-    /// Spectrum's ratio; nil if it is infinite.
+    /// Spectrum's ratio; nil if it is infinite, and for a difference.
     public let spectrumRatio: Double?
-    /// Spectrum's threshold.
-    public let spectrumThreshold: Double
+    /// Spectrum's threshold; nil for a difference.
+    public let spectrumThreshold: Double?
     /// Everything else.
     public let measures: SpectrumMeasures
 
     /// An entry of given parts.
     public init(
-      module: String, type: String, shape: [Int], signalToNoise: SignalToNoise, measures: SpectrumMeasures
+      module: String, type: String, shape: [Int], signalToNoise: SignalToNoise?, measures: SpectrumMeasures
     ) {
       self.module = module
       self.type = type
       self.shape = shape
-      spectrumRatio = signalToNoise.ratio.isFinite ? signalToNoise.ratio : nil
-      spectrumThreshold = signalToNoise.threshold
+      spectrumRatio = signalToNoise.flatMap { $0.ratio.isFinite ? $0.ratio : nil }
+      spectrumThreshold = signalToNoise?.threshold
       self.measures = measures
     }
   }

@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// What the singular values of a weight matrix tell about it.
+/// What the singular values of a weight matrix, or of the difference of two, tell about it.
 public struct SpectrumMeasures: Sendable, Codable, Equatable {
   /// The largest singular value.
   public let largest: Double
@@ -18,15 +18,23 @@ public struct SpectrumMeasures: Sendable, Codable, Equatable {
   public let energyAboveEdge: Double
   /// ‖W‖_F² / σ₁².
   public let stableRank: Double
-  /// exp(H) for the entropy H of σ / Σσ: the effective rank of Roy and Vetterli.
+  /// exp(H) for the entropy H of σ / Σσ: the effective rank of Roy and Vetterli; 0 for zeros only.
   public let entropyRank: Double
   /// The exponent of a power law of the squared singular values; nil for too few values.
   public let powerLaw: PowerLaw?
   /// σ₁ / σₙ; nil for a singular matrix.
   public let conditionNumber: Double?
 
+  /// What a matrix is.
+  public enum Subject: Sendable {
+    /// Weights, whose power law takes the squares that WeightWatcher takes.
+    case weights
+    /// A difference, which may be of any size: values below 1e-5 of the largest are rounding to its power law.
+    case difference
+  }
+
   /// Measures of the singular values, in descending order, of a matrix of a shape.
-  public init(singularValues values: [Double], rows: Int, columns: Int) {
+  public init(singularValues values: [Double], rows: Int, columns: Int, of subject: Subject = .weights) {
     precondition(
       values.count == min(rows, columns) && !values.isEmpty, "a value for each of the shorter side")
     let energy = values.reversed().reduce(0) { $0 + $1 * $1 }
@@ -42,8 +50,11 @@ public struct SpectrumMeasures: Sendable, Codable, Equatable {
     aboveEdge = above.count
     energyAboveEdge = energy > 0 ? above.reversed().reduce(0) { $0 + $1 * $1 } / energy : 0
     stableRank = energy > 0 ? energy / (values[0] * values[0]) : 0
-    entropyRank = exp(entropy(of: values))
-    powerLaw = PowerLaw(singularValues: values)
+    entropyRank = energy > 0 ? exp(entropy(of: values)) : 0
+    switch subject {
+    case .weights: powerLaw = PowerLaw(singularValues: values)
+    case .difference: powerLaw = PowerLaw(singularValues: values, squaresAbove: 1e-10 * values[0] * values[0])
+    }
     conditionNumber = smallest > 0 ? largest / smallest : nil
   }
 }
@@ -62,9 +73,8 @@ func quantile(_ share: Double, ofDescending values: [Double]) -> Double {
   return low + (position - Double(below)) * (values[values.count - 2 - below] - low)
 }
 
-/// −Σ p ln p for p = σ / Σσ; 0 for zeros only, which have an effective rank of 1 by that.
+/// −Σ p ln p for p = σ / Σσ, of which some must be above 0.
 private func entropy(of values: [Double]) -> Double {
   let sum = values.reversed().reduce(0, +)
-  guard sum > 0 else { return 0 }
   return -values.reversed().reduce(0) { $1 > 0 ? $0 + $1 / sum * log($1 / sum) : $0 }
 }

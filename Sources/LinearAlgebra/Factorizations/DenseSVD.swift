@@ -10,30 +10,10 @@ package struct DenseSVD: ~Copyable {
 
   /// Decomposes a matrix of finite entries; 8·l·s² operations and more, mostly at memory speed.
   package init(of matrix: borrowing Matrix<Float>) throws(LAPACKError) {
-    let (rows, columns) = matrix.shape
-    let rank = min(rows, columns)
-    var work = Matrix<Float>(uninitializedRows: rows, columns: columns)
-    work.view.copy(from: matrix.view)
-    var left = Matrix<Float>(uninitializedRows: rows, columns: rank)
-    var right = Matrix<Float>(uninitializedRows: rank, columns: columns)
-    var values = [Float](repeating: 0, count: rank)
-    // LAPACK reads the row-major A as Aᵀ, whose left vectors in columns are the rows of Vᵀ, and the other
-    // way round: both factors arrive as they are wanted.
-    let info = work.withMutableElements { a in
-      right.withMutableElements { leftOfTransposed in
-        left.withMutableElements { rightOfTransposed in
-          LAPACKE_sgesdd(
-            LAPACK_COL_MAJOR, 83, blasInteger(columns), blasInteger(rows), a.baseAddress,
-            blasInteger(columns),
-            &values, leftOfTransposed.baseAddress, blasInteger(columns), rightOfTransposed.baseAddress,
-            blasInteger(max(1, rank)))
-        }
-      }
-    }
-    try checkLAPACK(info, "sgesdd", rows: rows, columns: columns)
-    u = left
-    s = values
-    vh = right
+    let svd = try ThinSVD(of: matrix, by: LAPACKE_sgesdd, name: "sgesdd")
+    u = svd.u
+    s = svd.s
+    vh = svd.vh
   }
 }
 

@@ -15,30 +15,15 @@ package struct DoubleSVD: ~Copyable {
   ///
   /// The largest entry of each column of U is positive, the first of equals.
   package init(of matrix: borrowing Matrix<Double>) throws(LAPACKError) {
-    let (rows, columns) = matrix.shape
-    let rank = min(rows, columns)
-    var work = matrix.copy()
-    var left = Matrix<Double>(uninitializedRows: rows, columns: rank)
-    var right = Matrix<Double>(uninitializedRows: rank, columns: columns)
-    var values = [Double](repeating: 0, count: rank)
-    // Row-major A is Aᵀ to LAPACK: see `DenseSVD`.
-    let info = work.withMutableElements { a in
-      right.withMutableElements { leftOfTransposed in
-        left.withMutableElements { rightOfTransposed in
-          LAPACKE_dgesdd(
-            LAPACK_COL_MAJOR, 83, blasInteger(columns), blasInteger(rows), a.baseAddress,
-            blasInteger(max(1, columns)), &values, leftOfTransposed.baseAddress, blasInteger(max(1, columns)),
-            rightOfTransposed.baseAddress, blasInteger(max(1, rank)))
-        }
-      }
-    }
-    try checkLAPACK(info, "dgesdd", rows: rows, columns: columns)
+    let svd = try ThinSVD(of: matrix, by: LAPACKE_dgesdd, name: "dgesdd")
+    var left = svd.u
+    let right = svd.vh
     for (index, sign) in left.transposed().signsOfLargest().enumerated() where sign < 0 {
-      for row in 0..<rows { left[row, index].negate() }
+      for row in 0..<left.rowCount { left[row, index].negate() }
       right.view.scaleRow(index, by: -1)
     }
     u = left
-    s = values
+    s = svd.s
     vh = right
   }
 }

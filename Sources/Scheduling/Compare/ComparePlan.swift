@@ -51,15 +51,15 @@ public struct ComparePlan: Sendable, Codable {
       units: units.map { modules[$0].name }, circumstances: [("BLAS kernels", BLASLibrary.kernels)])
   }
 
-  /// The units as the job sees them.
-  var jobUnits: [JobUnit] {
+  /// Each module's read and work.
+  public var jobUnits: [JobUnit] {
     units.map { JobUnit(modules[$0].pair, cost: cost(ofShape: modules[$0].pair.shape)) }
   }
 
   /// Sees that a rank can hold the largest module.
   ///
   /// - Throws: `ScanPlanError.outOfMemory` if it cannot.
-  func checkMemory(_ resources: JobResources) throws(ScanPlanError) {
+  public func checkMemory(_ resources: JobResources) throws(ScanPlanError) {
     for module in modules {
       let (count, short) = (module.pair.tuned.elementCount, module.pair.shape.min() ?? 0)
       // Both sides twice, one of them being read, and six more matrices of the difference or the Gram matrices.
@@ -68,14 +68,6 @@ public struct ComparePlan: Sendable, Codable {
         throw .outOfMemory(module: module.name, neededBytes: needed, allowedBytes: resources.memoryPerRank)
       }
     }
-  }
-
-  /// The plan as rank 0 sends it.
-  public func encoded() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
-
-  /// The plan as the other ranks receive it.
-  public init(decoding bytes: [UInt8]) throws {
-    self = try JSONDecoder().decode(ComparePlan.self, from: Data(bytes))
   }
 }
 

@@ -9,11 +9,6 @@ struct CompareWork: UnitWork {
   private let plan: ComparePlan
   private let reader = SoleReader()
 
-  /// The reading thread alone uses it.
-  private final class SoleReader: @unchecked Sendable {
-    let deltas = DeltaReader()
-  }
-
   /// The difference and both sides.
   struct Loaded: Sendable {
     let delta: SharedMatrix<Float>

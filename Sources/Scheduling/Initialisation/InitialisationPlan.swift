@@ -60,14 +60,6 @@ public struct InitialisationPlan: Sendable, Codable {
       options: [("version", version), ("MODEL", request.modelPath)] + optionRows, inputs: inputs,
       units: modules.map { "\($0.name) \($0.rank)" }, circumstances: [("BLAS kernels", BLASLibrary.kernels)])
   }
-
-  /// The plan as rank 0 sends it.
-  public func encoded() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
-
-  /// The plan as the other ranks receive it.
-  public init(decoding bytes: [UInt8]) throws {
-    self = try JSONDecoder().decode(InitialisationPlan.self, from: Data(bytes))
-  }
 }
 
 extension InitialisationPlan {

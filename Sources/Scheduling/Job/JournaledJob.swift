@@ -1,45 +1,45 @@
 internal import Checkpoints
-internal import Foundation
-internal import MPI
+public import MPI
 
-/// A job of single units whose results go into an output's journal, and from there into its files.
-struct JournaledJob<Work: UnitWork> {
-  let work: Work
-  /// In the order in which they are given out: the dearest first.
-  let units: [JobUnit]
-  /// The files that they read.
-  let inputs: [InputFile]
-  let identity: JobIdentity
-  /// What a person calls the units, in the plural.
-  let unitName: String
-  let headCoordinates: Bool
-  /// What the work uses of a rank's processors, for the statistics.
-  var threadCount = 1
+/// A job of modules whose results go into an output's journal, and from there into its files.
+public struct JournaledJob<Plan: UnitPlan> {
+  private let plan: Plan
+  private let resources: JobResources
+  private let versionText: String
 
-  /// Collective: does every unit that the journal does not have yet, and writes the folder on rank 0.
+  /// A job of a plan, which is the same on every rank; the version goes into the files.
+  public init(_ plan: Plan, resources: JobResources, version: String) {
+    self.plan = plan
+    self.resources = resources
+    versionText = version
+  }
+
+  /// Collective: does every module that the journal does not have yet, and writes the folder on rank 0.
   ///
   /// - Parameters:
   ///   - world: All ranks of the job.
   ///   - folder: Rank 0's output; nil on the others.
   ///   - notify: Called on rank 0 with sentences for a person; by a signal's thread too.
-  ///   - onProgress: Called on rank 0 after each unit.
-  ///   - write: Called on rank 0 when every unit is in the journal: makes the folder's contents.
-  /// - Returns: On rank 0 what `write` returned; elsewhere nil.
+  ///   - onProgress: Called on rank 0 after each module.
+  /// - Returns: On rank 0 what came of it; elsewhere nil.
   /// - Throws: On rank 0 the first error of any rank; the folder is then not published.
-  func run<Result>(
+  public func run(
     on world: borrowing Communicator, into folder: OutputFolder?,
-    notify: @escaping @Sendable (String) -> Void,
-    onProgress: (UnitProgress) -> Void, write: (Journal, [RankStatistics]) throws -> Result
-  ) throws -> Result? {
-    try inputs.checkOnAllHosts(world, notify: notify)
+    notify: @escaping @Sendable (String) -> Void, onProgress: (UnitProgress) -> Void
+  ) throws -> Plan.Outcome? {
+    let start = secondsNow()
+    try plan.checkMemory(resources)
+    try plan.inputs.checkOnAllHosts(world, notify: notify)
     guard world.rank == 0, let folder else {
-      _ = try runUnits(on: world, finished: sharedUnits(nil, on: world)) { _, _ in }
+      _ = try runUnits(on: world, finished: world.shared { [] }) { _, _ in }
       return nil
     }
+    let units = plan.jobUnits
     let output = try JournaledOutput(
-      folder, identity: identity, unitCount: units.count, unitName: unitName, notify: notify)
+      folder, identity: plan.identity(version: versionText), unitCount: units.count, unitName: "modules",
+      notify: notify)
     return try output.publish { journal in
-      let finished = try sharedUnits(journal.carriedOver, on: world)
+      let finished = try world.shared { journal.carriedOver.sorted() }
       var progress = UnitProgress(units)
       for unit in finished { progress.finish(units[unit]) }
       let ranks = try runUnits(on: world, finished: finished, canCollect: { !journal.isFull }) {
@@ -50,25 +50,25 @@ struct JournaledJob<Work: UnitWork> {
         onProgress(progress)
       }
       try journal.flush()
-      try inputs.checkUnchanged()
+      try plan.inputs.checkUnchanged()
       try folder.clearContents()
-      return try write(journal, ranks)
+      return try plan.write(
+        journal, into: folder, UnitRun(version: versionText, ranks: ranks, start: start))
     }
   }
 
-  /// Collective: what rank 0 knows to be finished, on every rank.
-  private func sharedUnits(_ units: Set<Int>?, on world: borrowing Communicator) throws -> Set<Int> {
-    let bytes = try units.map { Array(try JSONEncoder().encode($0.sorted())) } ?? []
-    return Set(try JSONDecoder().decode([Int].self, from: Data(try world.broadcast(bytes, root: 0))))
-  }
-
   private func runUnits(
-    on world: borrowing Communicator, finished: Set<Int>, canCollect: () -> Bool = { true },
+    on world: borrowing Communicator, finished: [Int], canCollect: () -> Bool = { true },
     collect: (Int, [UInt8]) throws -> Void
   ) throws -> [RankStatistics] {
-    let job = DistributedJob(
-      work, units: units, finished: finished, headCoordinates: headCoordinates, threadCount: threadCount)
-    return try job.run(on: world, canCollect: canCollect, collect: collect)
+    let threadCount = plan.usesThreads ? resources.threadCount : 1
+    func run(_ work: some UnitWork) throws -> [RankStatistics] {
+      let job = DistributedJob(
+        work, units: plan.jobUnits, finished: Set(finished), headCoordinates: resources.headCoordinates,
+        threadCount: threadCount)
+      return try job.run(on: world, canCollect: canCollect, collect: collect)
+    }
+    return try run(plan.work(threadCount: threadCount))
   }
 }
 
@@ -82,13 +82,13 @@ extension Journal {
   }
 }
 
-/// How far a job of single units has come.
+/// How far a job of modules has come.
 public struct UnitProgress: Sendable {
-  /// Units finished.
+  /// Modules finished.
   public private(set) var finishedCount = 0
-  /// All units.
+  /// All modules.
   public let unitCount: Int
-  /// Bytes of the finished units.
+  /// Bytes of the finished modules.
   public private(set) var bytesDone = 0
   /// The finished share of all cost, from 0 to 1.
   public private(set) var share = 0.0

@@ -25,22 +25,21 @@ public struct UnitReport<Request: Codable & Equatable & Sendable>: Sendable, Cod
   /// How each rank spent this run.
   public let ranks: [RankStatistics]
 
-  init(
-    _ request: Request, version: String, result: String, inputs: [InputFile], units: [JobUnit],
-    carriedOver: Set<Int>, ranks: [RankStatistics], seconds: Double
-  ) {
+  init(_ request: Request, result: String, of plan: some UnitPlan, _ journal: Journal, _ run: UnitRun) {
+    let units = plan.jobUnits
+    let carriedOver = journal.carriedOver
     self.request = request
-    self.version = version
+    version = run.version
     blas = "\(BLASLibrary.configuration) (\(BLASLibrary.coreName))"
     self.result = result
-    self.seconds = seconds
-    self.inputs = inputs
+    seconds = secondsNow() - run.start
+    inputs = plan.inputs
     unitCount = units.count
     carriedOverCount = carriedOver.count
     bytesRead = units.enumerated().reduce(0) {
       carriedOver.contains($1.offset) ? $0 : $0 + $1.element.byteCount
     }
-    self.ranks = ranks
+    ranks = run.ranks
   }
 
   /// The report of a folder that this very job has completed; nil if it holds anything else.

@@ -61,8 +61,7 @@ public struct JointJob {
     let listener = SharedListener()
     var own = JointRankStatistics(mpiRank: world.rank)
     for (number, group) in plan.groups.enumerated() {
-      let kept = try shared(journal?.read(number), on: world)
-      guard kept.isEmpty else { continue }
+      guard try world.shared({ try journal?.read(number) == nil }) else { continue }
       let groupStart = secondsNow()
       let progress = GroupProgress(number: number, groupCount: plan.groups.count, name: group.name)
       let stack = SliceStack(
@@ -95,11 +94,6 @@ public struct JointJob {
   private func stateUnit(_ number: Int) -> Int { plan.groups.count + number }
 
   private func fileName(_ number: Int) -> String { String(format: "group-%03d.safetensors", number + 1) }
-
-  /// Collective: whether rank 0 has something; a byte is enough to tell.
-  private func shared(_ bytes: [UInt8]?, on world: borrowing Communicator) throws -> [UInt8] {
-    try world.broadcast(bytes == nil ? [] : [1], root: 0)
-  }
 
   /// Collective: rank 0's state of a group, on every rank.
   private func sharedState(_ bytes: [UInt8]?, on world: borrowing Communicator) throws -> JointGroupState? {

@@ -95,14 +95,6 @@ public struct JointPlan: Sendable, Codable {
     if !request.comparesSeparateSVDs { rows.append(("--no-compare", "on")) }
     return rows
   }
-
-  /// The plan as rank 0 sends it.
-  public func encoded() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
-
-  /// The plan as the other ranks receive it.
-  public init(decoding bytes: [UInt8]) throws {
-    self = try JSONDecoder().decode(JointPlan.self, from: Data(bytes))
-  }
 }
 
 extension LayerGroup {

@@ -3,7 +3,7 @@ internal import Analysis
 internal import Checkpoints
 internal import WeightSources
 
-/// Chooses the modules of a scan from a model's tensors.
+/// Chooses the modules of a scan from a model's tensors, or from those of two models.
 struct ScanChoice {
   /// Sentences about what is left out.
   private(set) var notes: [String] = []
@@ -14,27 +14,26 @@ struct ScanChoice {
   private struct Weight {
     let name: String
     let role: ModuleRole
-    let location: TensorLocation
+    let pair: TensorPair
   }
 
-  init(_ checkpoint: Checkpoint, _ configuration: ModelConfiguration?) throws {
+  init(_ pairing: Pairing, of checkpoint: Checkpoint, _ configuration: ModelConfiguration?) {
     path = checkpoint.path
     let naming = PEFTNaming(configuration: configuration, tensorNames: checkpoint.sortedNames)
-    let tensors = try Pairing(weightsOf: checkpoint).pairs.map(\.tuned)
-    weights = tensors.filter { $0.name.hasSuffix(".weight") && $0.elementType.isReadableAsFloat }.map {
-      tensor in
-      let role = ModuleRole(tensor: tensor.name, shape: tensor.shape)
+    weights = pairing.pairs.filter { $0.name.hasSuffix(".weight") && $0.isNumeric }.map { pair in
+      let role = ModuleRole(tensor: pair.name, shape: pair.shape)
       return Weight(
-        name: naming.path(of: modulePath(ofTensor: tensor.name), role: role), role: role, location: tensor)
+        name: naming.path(of: modulePath(ofTensor: pair.name), role: role), role: role, pair: pair)
     }
     if configuration?.isHeadTied(in: checkpoint) ?? false, !weights.contains(where: { $0.role == .head }) {
       // A tied head is a module of its own in Transformers, whose weight is that of the largest embedding.
       let table = weights.filter { $0.role == .embedding }
-        .max { $0.location.elementCount < $1.location.elementCount }
-      if let table { weights.append(Weight(name: "lm_head", role: .head, location: table.location)) }
+        .max { $0.pair.elementCount < $1.pair.elementCount }
+      if let table { weights.append(Weight(name: "lm_head", role: .head, pair: table.pair)) }
     }
     weights.sort { isModuleBefore($0.name, $1.name) }
-    noteFused(tensors)
+    noteFused(pairing.pairs)
+    noteUnpaired(pairing)
   }
 
   /// All linear layers, or the matrices of given types; experts of all numbers are of one type.
@@ -43,7 +42,7 @@ struct ScanChoice {
   /// - Returns: The modules, type after type.
   /// - Throws: `ScanPlanError` for a type that is not there, or if nothing is left.
   func grouped(_ types: [String]) throws(ScanPlanError) -> [ScanPlan.Module] {
-    let matrices = weights.filter { $0.role.isMatrix && $0.location.elementCount > 0 }
+    let matrices = weights.filter { $0.role.isMatrix && $0.pair.elementCount > 0 }
     let all = Set(matrices.map { groupedType(ofModule: $0.name) }).sorted(by: isTypeBefore)
     for type in types where !all.contains(where: { isNamed($0, by: type) }) {
       throw .noSuchType(type: type, types: all)
@@ -82,17 +81,25 @@ struct ScanChoice {
   }
 
   private func module(_ weight: Weight, type: String) -> ScanPlan.Module {
-    ScanPlan.Module(name: weight.name, type: type, weight: weight.location)
+    ScanPlan.Module(name: weight.name, type: type, pair: weight.pair)
   }
 
   private func isNamed(_ type: String, by name: String) -> Bool { type == name || type.hasSuffix("." + name) }
 
   /// Experts that are fused into one tensor are no modules; the published tool passes them over in silence.
-  private mutating func noteFused(_ tensors: [TensorLocation]) {
-    let fused = tensors.filter { $0.shape.count > 2 }
+  private mutating func noteFused(_ pairs: [TensorPair]) {
+    let fused = pairs.filter { $0.shape.count > 2 }
     guard let first = fused.first else { return }
     notes.append(
       "\(fused.count) \(fused.count == 1 ? "tensor has" : "tensors have") more than two dimensions and "
         + "\(fused.count == 1 ? "is" : "are") not scanned, such as '\(first.name)' \(first.shape)")
+  }
+  /// What the other model has not, or of another shape, has no difference.
+  private mutating func noteUnpaired(_ pairing: Pairing) {
+    let unpaired = pairing.onlyInBase + pairing.onlyInTuned + pairing.reshaped.map(\.tuned)
+    guard let first = unpaired.first else { return }
+    notes.append(
+      "\(unpaired.count) \(unpaired.count == 1 ? "tensor is" : "tensors are") in one model alone or of another shape "
+        + "there and not scanned, such as '\(first.name)' \(first.shape)")
   }
 }

@@ -2,7 +2,7 @@ internal import Adapters
 public import Checkpoints
 internal import Foundation
 internal import LinearAlgebra
-internal import WeightSources
+public import WeightSources
 
 /// Everything that all ranks need to know to scan a model, made by one rank from the headers alone.
 public struct ScanPlan: Sendable, Codable {
@@ -23,33 +23,41 @@ public struct ScanPlan: Sendable, Codable {
     public let name: String
     /// What it is ranked with.
     public let type: String
-    /// Where its weight is.
-    public let weight: TensorLocation
+    /// Where its weight is, and that of the base if it is a difference that counts.
+    public let pair: TensorPair
 
     /// Rows and columns; a vector is one row, and any other shape is no matrix.
     public var matrixShape: [Int]? {
-      switch weight.shape.count {
-      case 2 where weight.elementCount > 0: weight.shape
-      case 1 where weight.elementCount > 0: [1, weight.shape[0]]
+      switch pair.shape.count {
+      case 2 where pair.elementCount > 0: pair.shape
+      case 1 where pair.elementCount > 0: [1, pair.shape[0]]
       default: nil
       }
     }
   }
 
-  /// Reads the headers of a model and chooses the modules.
+  /// Reads the headers of the model, or of both, and chooses the modules.
   ///
   /// - Throws: `CheckpointError`, `SourceError` or `ScanPlanError` for whatever is wrong with the model or does not
   ///   fit the request.
   public init(_ request: ScanRequest) throws {
     let checkpoint = try Checkpoint.open(request.modelPath)
-    let configuration = try ModelConfiguration.read(modelPath: request.modelPath)
-    let choice = try ScanChoice(checkpoint, configuration)
+    let base = try request.base.map { try Checkpoint.open($0.path) }
+    let configuration =
+      try ModelConfiguration.read(modelPath: request.modelPath)
+      ?? request.base.flatMap { try ModelConfiguration.read(modelPath: $0.path) }
+    let pairing =
+      try base.map {
+        try Pairing(
+          base: $0, tuned: checkpoint, acceptsMixedTypes: request.base?.acceptsMixedTypes ?? false)
+      } ?? Pairing(weightsOf: checkpoint)
+    let choice = ScanChoice(pairing, of: checkpoint, configuration)
     self.request = request
     let modules =
       try request.isCompatible ? choice.published(request.types) : choice.grouped(request.types)
     self.modules = modules
     notes = choice.notes
-    inputs = try checkpoint.inputFiles()
+    inputs = try (base?.inputFiles() ?? []) + checkpoint.inputFiles()
     let costs = modules.map(\.operations)
     units = modules.indices.filter { modules[$0].matrixShape != nil }
       .sorted { (costs[$1], $0) < (costs[$0], $1) }
@@ -57,46 +65,35 @@ public struct ScanPlan: Sendable, Codable {
 
   /// What tells this job from others.
   public func identity(version: String) -> JobIdentity {
-    JobIdentity(
-      options: [("version", version), ("MODEL", request.modelPath), ("--name", request.modelName)]
-        + optionRows,
+    let models =
+      request.base.map { [("BASE", $0.path), ("TUNED", request.modelPath)] } ?? [("MODEL", request.modelPath)]
+    return JobIdentity(
+      options: [("version", version)] + models + [("--name", request.modelName)] + optionRows,
       inputs: inputs, units: units.map { modules[$0].name },
       circumstances: [("BLAS kernels", BLASLibrary.kernels)])
   }
 
   private var optionRows: [(name: String, value: String)] {
     let types = request.types.isEmpty ? [] : [("--modules", request.types.joined(separator: ","))]
-    return types + [("--top-percent", "\(request.topPercent)")]
+    return types + (request.topPercent.map { [("--top-percent", "\($0)")] } ?? [])
       + (request.isCompatible ? [("--compat", "on")] : [])
+      + (request.base?.acceptsMixedTypes ?? false ? [("--mixed-dtypes", "on")] : [])
   }
 
-  /// The units as the job sees them.
-  var jobUnits: [JobUnit] {
-    units.map { number in
-      let weight = modules[number].weight
-      return JobUnit(
-        cost: modules[number].operations, path: weight.filePath, offset: weight.offset,
-        byteCount: weight.byteCount)
-    }
+  /// Each module's read and work.
+  public var jobUnits: [JobUnit] {
+    units.map { JobUnit(modules[$0].pair, cost: modules[$0].operations) }
   }
 
   /// Sees that a rank can hold the largest module.
   ///
   /// - Throws: `ScanPlanError.outOfMemory` if it cannot.
-  func checkMemory(_ resources: JobResources) throws(ScanPlanError) {
+  public func checkMemory(_ resources: JobResources) throws(ScanPlanError) {
     for number in units.prefix(1) where modules[number].memoryBytes > resources.memoryPerRank {
       throw .outOfMemory(
         module: modules[number].name, neededBytes: modules[number].memoryBytes,
         allowedBytes: resources.memoryPerRank)
     }
-  }
-
-  /// The plan as rank 0 sends it.
-  public func encoded() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
-
-  /// The plan as the other ranks receive it.
-  public init(decoding bytes: [UInt8]) throws {
-    self = try JSONDecoder().decode(ScanPlan.self, from: Data(bytes))
   }
 }
 
@@ -105,16 +102,16 @@ extension ScanPlan.Module {
   var operations: Double {
     guard let shape = matrixShape else { return 0 }
     let (short, long) = (Double(shape.min() ?? 0), Double(shape.max() ?? 0))
-    return long * short * short + 4.0 / 3 * short * short * short + Double(weight.byteCount)
+    return long * short * short + 4.0 / 3 * short * short * short + Double(pair.byteCount)
   }
 
   /// Bytes a rank holds with this module in work and one as large read ahead: stored and widened values, and the Gram
   /// matrix twice or a copy in double precision.
   var memoryBytes: Int {
     let short = matrixShape?.min() ?? 0
-    let widened = 4 * weight.elementCount
-    return ModuleCost.processBytes + 2 * widened + weight.byteCount
-      + max(16 * short * short, 8 * weight.elementCount)
+    let widened = 4 * pair.elementCount
+    return ModuleCost.processBytes + 2 * widened + pair.byteCount
+      + max(16 * short * short, 8 * pair.elementCount)
   }
 }
 

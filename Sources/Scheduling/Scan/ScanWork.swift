@@ -3,27 +3,23 @@ internal import Foundation
 internal import LinearAlgebra
 internal import WeightSources
 
-/// What a rank does for a scan: reads weights and computes their singular values.
+/// What a rank does for a scan: reads weights, or differences, and computes their singular values.
 struct ScanWork: UnitWork {
   private let plan: ScanPlan
   private let reader = SoleReader()
 
-  /// The reading thread alone uses it.
-  private final class SoleReader: @unchecked Sendable {
-    let deltas = DeltaReader()
-  }
-
   init(_ plan: ScanPlan) { self.plan = plan }
 
   func load(_ unit: Int, group: RankGroup) throws -> SharedMatrix<Float> {
-    let weight = plan.modules[plan.units[unit]].weight
-    return SharedMatrix(try reader.deltas.readDelta(TensorPair(base: nil, tuned: weight)).takeMatrix())
+    SharedMatrix(try reader.deltas.readDelta(plan.modules[plan.units[unit]].pair).takeMatrix())
   }
 
   func compute(_ unit: Int, _ loaded: SharedMatrix<Float>, group: RankGroup) throws -> [UInt8] {
     let (rows, columns) = loaded.matrix.shape
-    return try ScanResult(singularValues: singularValues(of: loaded.matrix), rows: rows, columns: columns)
-      .encoded()
+    let subject: SpectrumMeasures.Subject = plan.request.base == nil ? .weights : .difference
+    return try ScanResult(
+      singularValues: singularValues(of: loaded.matrix), rows: rows, columns: columns, of: subject
+    ).encoded()
   }
 }
 
@@ -39,10 +35,10 @@ struct ScanResult {
     let measures: SpectrumMeasures
   }
 
-  init(singularValues: [Double], rows: Int, columns: Int) {
+  init(singularValues: [Double], rows: Int, columns: Int, of subject: SpectrumMeasures.Subject) {
     self.singularValues = singularValues
     signalToNoise = SignalToNoise(singularValues: singularValues, rows: rows, columns: columns)
-    measures = SpectrumMeasures(singularValues: singularValues, rows: rows, columns: columns)
+    measures = SpectrumMeasures(singularValues: singularValues, rows: rows, columns: columns, of: subject)
   }
 
   /// A length, a JSON header of that length, then the singular values.

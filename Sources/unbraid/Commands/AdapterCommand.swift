@@ -58,12 +58,9 @@ struct AdapterCommand: JobCommand {
   }
 
   private func request() throws -> AdapterRequest {
-    var rules = TripletRules()
-    rules.limits = limits.limits
-    rules.budget = limits.triplets
-    rules.edit = try edits.edit()
-    return AdapterRequest(
-      folderPath: folder, selection: modules.selection, rules: rules, factorType: adapter.factorType,
+    AdapterRequest(
+      folderPath: folder, selection: modules.selection, rules: try limits.rules(with: edits),
+      factorType: adapter.factorType,
       alpha: adapter.alpha, baseName: adapter.baseName, savesNorms: adapter.saveNorms,
       savesBias: adapter.bias)
   }

@@ -54,37 +54,10 @@ struct CompareCommand: JobCommand {
   }
 
   func run(on world: borrowing Communicator) throws {
-    let request = try request()
-    let bytes = world.rank == 0 ? try ComparePlan(request).encoded() : []
-    let plan = try ComparePlan(decoding: world.broadcast(bytes, root: 0))
-    try withOutput(output.path, on: world, completed: { completedSummary(plan) }) { folder in
-      try compare(plan, into: folder, on: world)
-    }
-  }
-
-  private func completedSummary(_ plan: ComparePlan) -> String? {
-    UnitReport.completed(at: output.path, plan.request, inputs: plan.inputs, version: Unbraid.version)?
-      .summary
-  }
-
-  private func compare(
-    _ plan: ComparePlan, into folder: OutputFolder?, on world: borrowing Communicator
-  ) throws {
-    let resources = try resourceArguments.resources(on: world)
-    if world.rank == 0 {
-      for notice in resources.notices { Messages.printNotice("note: \(notice)") }
-    }
-    let progress = ProgressPrinter()
-    let job = CompareJob(plan, resources: resources, version: Unbraid.version)
-    let outcome = try job.run(on: world, into: folder, notify: Messages.printNotice) { state in
-      progress.show(
-        state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
-    }
-    progress.finish()
-    if let outcome {
+    let plan = try world.shared { try ComparePlan(request()) }
+    try runModules(of: plan, into: output.path, resourceArguments, on: world) { outcome in
       print(ComparisonTable(outcome.record).text)
-      print("\(output.path): \(outcome.report.summary)")
-      for line in HostSummary.lines(outcome.report.ranks) { print(line) }
+      printEnd(outcome.report, of: output.path)
     }
   }
 }

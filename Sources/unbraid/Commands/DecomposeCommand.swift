@@ -41,7 +41,7 @@ struct DecomposeCommand: JobCommand {
   }
 
   func run(on world: borrowing Communicator) throws {
-    let plan = try sharedPlan(try request(), on: world, make: { try ExtractionPlan(decomposing: $0) })
+    let plan = try world.shared { try ExtractionPlan(decomposing: request()) }
     try withOutput(output.path, on: world, completed: { completedSummary(plan) }) { folder in
       try decompose(plan, into: folder, on: world)
     }
@@ -58,10 +58,7 @@ struct DecomposeCommand: JobCommand {
   private func decompose(
     _ plan: ExtractionPlan, into folder: OutputFolder?, on world: borrowing Communicator
   ) throws {
-    let resources = try resourceArguments.resources(on: world)
-    if world.rank == 0 {
-      for notice in resources.notices { Messages.printNotice("note: \(notice)") }
-    }
+    let resources = try resourceArguments.announcedResources(on: world)
     let progress = ProgressPrinter()
     let decomposition = Decomposition(
       plan, resources: resources, version: Unbraid.version, shardSize: shardSize.count)

@@ -29,7 +29,7 @@ struct ExtractCommand: JobCommand {
 
   func run(on world: borrowing Communicator) throws {
     let request = try arguments.request()
-    let plan = try sharedPlan(request, on: world)
+    let plan = try world.shared { try ExtractionPlan(request) }
     let basePath = request.basePath ?? request.tunedPath
     if world.rank == 0 {
       let largestRank = plan.layout.modules.map(\.largestRank).max() ?? 1
@@ -48,10 +48,7 @@ struct ExtractCommand: JobCommand {
   private func extract(
     _ plan: ExtractionPlan, into folder: OutputFolder?, on world: borrowing Communicator
   ) throws {
-    let resources = try resourceArguments.resources(on: world)
-    if world.rank == 0 {
-      for notice in resources.notices { Messages.printNotice("note: \(notice)") }
-    }
+    let resources = try resourceArguments.announcedResources(on: world)
     let progress = ProgressPrinter()
     let extraction = Extraction(plan, resources: resources, version: Unbraid.version)
     let report = try extraction.run(
@@ -66,13 +63,4 @@ func printEnd(_ report: ExtractionReport, of path: String) {
   for note in report.notes { Messages.printNotice("note: \(note)") }
   print("\(path): \(report.summary)")
   for line in HostSummary.lines(report.ranks) { print(line) }
-}
-
-/// Collective: rank 0 reads headers and plans, the others receive the plan.
-func sharedPlan(
-  _ request: ExtractionRequest, on world: borrowing Communicator,
-  make: (ExtractionRequest) throws -> ExtractionPlan = { try ExtractionPlan($0) }
-) throws -> ExtractionPlan {
-  let bytes = world.rank == 0 ? try make(request).encoded() : []
-  return try ExtractionPlan(decoding: world.broadcast(bytes, root: 0))
 }

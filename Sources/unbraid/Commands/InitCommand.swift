@@ -95,13 +95,9 @@ struct InitCommand: JobCommand {
   }
 
   func run(on world: borrowing Communicator) throws {
-    let request = try request()
-    let bytes = world.rank == 0 ? try InitialisationPlan(request).encoded() : []
-    let plan = try InitialisationPlan(decoding: world.broadcast(bytes, root: 0))
-    let resources = try resourceArguments.resources(on: world)
-    try plan.checkMemory(resources)
-    try withOutput(output.path, on: world, completed: { completedSummary(plan) }) { folder in
-      try initialise(plan, resources, into: folder, on: world)
+    let plan = try world.shared { try InitialisationPlan(request()) }
+    try runModules(of: plan, into: output.path, resourceArguments, on: world) { record in
+      print("\(output.path): \(record.summary)")
     }
   }
 
@@ -112,27 +108,6 @@ struct InitCommand: JobCommand {
       rank: fraction.map { .fraction($0) } ?? .number(rank ?? 32), svd: method, tolerance: tolerance,
       seed: seed, selection: modules.selection, factorType: factorType,
       covariancePath: covariance.map(tidyPath), mode: mode)
-  }
-
-  private func completedSummary(_ plan: InitialisationPlan) -> String? {
-    InitialisationRecord.completed(at: output.path, plan, version: Unbraid.version)?.summary
-  }
-
-  private func initialise(
-    _ plan: InitialisationPlan, _ resources: JobResources, into folder: OutputFolder?,
-    on world: borrowing Communicator
-  ) throws {
-    if world.rank == 0 {
-      for notice in resources.notices + plan.notes { Messages.printNotice("note: \(notice)") }
-    }
-    let progress = ProgressPrinter()
-    let job = InitialisationJob(plan, resources: resources, version: Unbraid.version)
-    let record = try job.run(on: world, into: folder, notify: Messages.printNotice) { state in
-      progress.show(
-        state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
-    }
-    progress.finish()
-    if let record { print("\(output.path): \(record.summary)") }
   }
 }
 

@@ -33,8 +33,7 @@ struct JointCommand: JobCommand {
 
   func run(on world: borrowing Communicator) throws {
     let request = try arguments.request()
-    let bytes = world.rank == 0 ? try JointPlan(request).encoded() : []
-    let plan = try JointPlan(decoding: world.broadcast(bytes, root: 0))
+    let plan = try world.shared { try JointPlan(request) }
     try withOutput(output.path, on: world, completed: { completedSummary(plan) }) { folder in
       try decompose(plan, into: folder, on: world)
     }
@@ -47,11 +46,9 @@ struct JointCommand: JobCommand {
   private func decompose(
     _ plan: JointPlan, into folder: OutputFolder?, on world: borrowing Communicator
   ) throws {
-    let resources = try resourceArguments.resources(on: world)
+    let resources = try resourceArguments.announcedResources(on: world, notes: plan.notes)
     if world.rank == 0 {
-      for notice in resources.notices + plan.notes + plan.memoryNotes(resources) {
-        Messages.printNotice("note: \(notice)")
-      }
+      for notice in plan.memoryNotes(resources) { Messages.printNotice("note: \(notice)") }
       noteIdleRanks(plan, world)
     }
     let progress = JointProgressPrinter()

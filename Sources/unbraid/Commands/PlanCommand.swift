@@ -25,7 +25,7 @@ struct PlanCommand: JobCommand {
   var json = false
 
   func run(on world: borrowing Communicator) throws {
-    let plan = try sharedPlan(try arguments.request(), on: world)
+    let plan = try world.shared { try ExtractionPlan(arguments.request()) }
     let resources = try resourceArguments.resources(on: world)
     let progress = ProgressPrinter()
     let survey = try Survey.make(plan, on: world, resources: resources, headersOnly: headersOnly) {

@@ -99,8 +99,17 @@ struct RankArguments: ParsableArguments {
     ])
   }
 
+  /// All rules, and edits of what they leave.
+  func rules(with edits: EditArguments) throws -> TripletRules {
+    var rules = TripletRules()
+    rules.limits = limits
+    rules.budget = triplets
+    rules.edit = try edits.edit()
+    return rules
+  }
+
   /// The rules for each module by itself.
-  var limits: RankLimits {
+  private var limits: RankLimits {
     var limits = RankLimits()
     limits.rank = rank
     limits.fraction = rankFraction
@@ -116,7 +125,7 @@ struct RankArguments: ParsableArguments {
   }
 
   /// The rule for all modules together.
-  var triplets: TripletBudget? {
+  private var triplets: TripletBudget? {
     budget.map { .bytes($0.count) } ?? budgetParameters.map { .parameters($0) }
       ?? budgetEnergy.map { .energy($0) }
   }

@@ -49,11 +49,5 @@ struct ResizeCommand: JobCommand {
     print("\(output.path): \(report.summary)")
   }
 
-  private func rules() throws -> TripletRules {
-    var rules = TripletRules()
-    rules.limits = limits.limits
-    rules.budget = limits.triplets
-    rules.edit = try edits.edit()
-    return rules
-  }
+  private func rules() throws -> TripletRules { try limits.rules(with: edits) }
 }

@@ -36,6 +36,21 @@ struct ResourceArguments: ParsableArguments {
     }
   }
 
+  /// Collective: the resources of this job, about which rank 0 says what a person should know before it begins.
+  ///
+  /// - Parameters:
+  ///   - world: All ranks.
+  ///   - notes: What there is to say of the job itself.
+  /// - Returns: The same on every rank, but for the number of threads.
+  /// - Throws: What `JobResources` does.
+  func announcedResources(on world: borrowing Communicator, notes: [String] = []) throws -> JobResources {
+    let resources = try resources(on: world)
+    if world.rank == 0 {
+      for notice in resources.notices + notes { Messages.printNotice("note: \(notice)") }
+    }
+    return resources
+  }
+
   /// Collective: the resources of this job.
   func resources(on world: borrowing Communicator) throws -> JobResources {
     try JobResources(

@@ -7,13 +7,17 @@ import Scheduling
 struct ScanCommand: JobCommand {
   static let configuration = CommandConfiguration(
     commandName: "scan",
-    abstract: "Rank a model's layers by their spectra and select some for training.",
+    abstract: "Rank a model's layers by their spectra, or tell those of a fine-tune's difference.",
     discussion: """
       Computes all singular values of every linear layer and writes what Spectrum writes: the signal-to-noise ratio of
       each module, the same sorted, and the parameters to unfreeze, for axolotl. Beside it come measures that Spectrum
       has not: where noise really ends, stable and effective rank, power law, condition number.
 
+      Of two models their difference is scanned, by the same measures; nothing is selected, and Spectrum's files are
+      not written.
+
       Example:  mpirun -n 4 unbraid scan llama-base -o llama-scan --top-percent 25
+      Example:  unbraid scan llama-base llama-chat -o chat-spectra
       Example:  unbraid scan --from snr_results_llama-base.json --top-percent 50 > unfrozen.yaml
       """)
 
@@ -35,36 +39,11 @@ struct ScanCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     if let file = arguments.from { return try selectAgain(from: file, on: world) }
     let request = try arguments.request()
-    let bytes = world.rank == 0 ? try ScanPlan(request).encoded() : []
-    let plan = try ScanPlan(decoding: world.broadcast(bytes, root: 0))
+    let plan = try world.shared { try ScanPlan(request) }
     let path = output ?? "scan_\(request.slug)"
-    try withOutput(path, on: world, completed: { completedSummary(plan, at: path) }) { folder in
-      try scan(plan, into: folder, at: path, on: world)
-    }
-  }
-
-  private func completedSummary(_ plan: ScanPlan, at path: String) -> String? {
-    UnitReport.completed(at: path, plan.request, inputs: plan.inputs, version: Unbraid.version)?.summary
-  }
-
-  private func scan(
-    _ plan: ScanPlan, into folder: OutputFolder?, at path: String, on world: borrowing Communicator
-  ) throws {
-    let resources = try resourceArguments.resources(on: world)
-    if world.rank == 0 {
-      for notice in resources.notices + plan.notes { Messages.printNotice("note: \(notice)") }
-    }
-    let progress = ProgressPrinter()
-    let job = ScanJob(plan, resources: resources, version: Unbraid.version)
-    let outcome = try job.run(on: world, into: folder, notify: Messages.printNotice) { state in
-      progress.show(
-        state.finishedCount, of: state.unitCount, share: state.share, bytesDone: state.bytesDone)
-    }
-    progress.finish()
-    if let outcome {
+    try runModules(of: plan, into: path, resourceArguments, on: world) { outcome in
       print(SpectraTable(outcome.spectra).text)
-      print("\(path): \(outcome.report.summary)")
-      for line in HostSummary.lines(outcome.report.ranks) { print(line) }
+      printEnd(outcome.report, of: path)
     }
   }
 
@@ -73,11 +52,11 @@ struct ScanCommand: JobCommand {
     if let output {
       return try withOutput(output, on: world, completed: { nil }) { folder in
         guard let folder else { return }
-        try ScanSelection(path: file, topPercent: arguments.topPercent).publish(into: folder)
-        print("\(output): \(arguments.topPercent) % of the modules in \(file) selected")
+        try ScanSelection(path: file, topPercent: arguments.selectedPercent).publish(into: folder)
+        print("\(output): \(arguments.selectedPercent) % of the modules in \(file) selected")
       }
     }
     guard world.rank == 0 else { return }
-    print(try LayerRatios(path: file).selectionText(topPercent: arguments.topPercent), terminator: "")
+    print(try LayerRatios(path: file).selectionText(topPercent: arguments.selectedPercent), terminator: "")
   }
 }

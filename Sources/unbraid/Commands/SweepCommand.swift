@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import MPI
 import Scheduling
 import Sweeps
@@ -37,16 +36,13 @@ struct SweepCommand: JobCommand {
   var carriesOn: Bool { true }
 
   func run(on world: borrowing Communicator) throws {
-    let plan = try sharedPlan(on: world)
+    let plan = try world.shared { try SweepPlan(path: self.plan) }
     let groups = try chosenGroups(of: plan)
     guard !list else {
       if world.rank == 0 { print(SweepListing(plan).text) }
       return
     }
-    let resources = try resourceArguments.resources(on: world)
-    if world.rank == 0 {
-      for notice in resources.notices { Messages.printNotice("note: \(notice)") }
-    }
+    let resources = try resourceArguments.announcedResources(on: world)
     let printer = ProgressPrinter()
     let progress = Sweep.Progress(
       notify: { sentence in
@@ -66,12 +62,6 @@ struct SweepCommand: JobCommand {
     if !summary.failed.isEmpty {
       throw SweepError.failures(names: summary.failed, tablePath: summary.tablePath)
     }
-  }
-
-  /// Collective: rank 0 reads the plan, the others receive it.
-  private func sharedPlan(on world: borrowing Communicator) throws -> SweepPlan {
-    let bytes = world.rank == 0 ? Array(try JSONEncoder().encode(SweepPlan(path: plan))) : []
-    return try JSONDecoder().decode(SweepPlan.self, from: Data(try world.broadcast(bytes, root: 0)))
   }
 
   private func chosenGroups(of plan: SweepPlan) throws -> [ExperimentGroup] {
