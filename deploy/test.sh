@@ -4,7 +4,7 @@
 #   deploy/test.sh               lint, build, all tests that need nothing but this repository; those on several
 #                                hosts where this machine allows namespaces
 #   deploy/test.sh --consumers   loads what was written in the programs it is for, holds results against TensorLy and others;
-#                                makes a Python environment of about 1.2 GB under .build
+#                                makes a Python environment of about 2.2 GB under .build
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 

@@ -58,12 +58,27 @@ public struct AdapterLayout: Sendable, Codable {
         columnCount: inputCount, largestRank: largestRank, expert: expert)
     }
 
+    /// A decomposed module, with some of its triplets.
+    public init(_ module: DecomposedModule, rank: Int) {
+      self.init(
+        path: module.path, role: module.role, layout: module.layout, rowCount: module.shape[0],
+        columnCount: module.shape[1], largestRank: rank, expert: module.expert)
+    }
+
+    /// A module of another adapter, with other factors.
+    public init(_ module: PEFTAdapter.Module, rank: Int) {
+      self.init(
+        path: module.path, isEmbedding: module.isEmbedding, outputCount: module.outputCount,
+        inputCount: module.inputCount, largestRank: rank, expert: module.expert)
+    }
+
     /// Those modules share it which are stored with one rank; nil for what is no expert.
     ///
-    /// A router that is a parameter belongs to the modules, too: the few zeros spare PEFT a pattern, of which it would warn.
-    fileprivate var expertSet: String? {
+    /// A router that is a parameter goes with those that are modules: the few zeros spare PEFT a pattern, of which it would
+    /// warn.
+    package var rankSet: String? {
       if let expert, expert.count > 1 { return expert.parameter }
-      return expert != nil || kindOfExpertModule != nil ? "modules" : nil
+      return (expert != nil ? .router : kindOfExpertModule)?.rawValue
     }
 
     /// Features going in.
@@ -99,10 +114,17 @@ public struct AdapterLayout: Sendable, Codable {
       throw AdapterError.biasOnExperts(parameter: expert.parameter)
     }
     self.modules = nestingExperts(modules)
-    var expertRanks = Dictionary(grouping: modules.filter { $0.expertSet != nil }) { $0.expertSet ?? "" }
-      .mapValues { $0.map(\.largestRank).max() ?? 1 }
+    // A parameter beside another that is written is written too, if with zeros.
+    let written = Set(modules.compactMap { $0.largestRank > 0 ? $0.expert?.owner : nil })
+    var expertRanks = Dictionary(grouping: modules.filter { $0.rankSet != nil }) { $0.rankSet ?? "" }
+      .mapValues { set in
+        let isWritten = set[0].expert.map { written.contains($0.owner) } ?? false
+        return set.reduce(isWritten ? 1 : 0) { max($0, $1.largestRank) }
+      }
     // Theirs is the configuration's, which is the largest of all.
-    if expertRanks["modules"] != nil { expertRanks["modules"] = modules.map(\.largestRank).max() }
+    for kind in Module.KindOfExpertModule.allCases where expertRanks[kind.rawValue] ?? 0 > 0 {
+      expertRanks[kind.rawValue] = modules.map(\.largestRank).max()
+    }
     self.expertRanks = expertRanks
     self.savable = savable
     self.factorType = factorType
@@ -114,16 +136,18 @@ public struct AdapterLayout: Sendable, Codable {
   /// It is their own but for experts. PEFT has one rank for all experts of a fused parameter, and one for all experts of a
   /// model that are modules, which it fuses itself where Transformers does.
   public func storedRank(ofModule index: Int, rank: Int) -> Int {
-    modules[index].expertSet.flatMap { expertRanks[$0] } ?? rank
+    modules[index].rankSet.flatMap { expertRanks[$0] } ?? rank
   }
 
-  /// Bytes of the factors at full rank.
+  /// Bytes of the factors at full rank, zeros included.
   public var largestByteCount: Int {
-    modules.indices.reduce(0) { sum, index in
+    var stacked: Set<String> = []
+    let count = modules.indices.reduce(0) { sum, index in
       let module = modules[index]
-      return sum
-        + (module.rowCount + module.columnCount) * storedRank(ofModule: index, rank: module.largestRank)
+      if let expert = module.expert, !stacked.insert(expert.parameter).inserted { return sum }
+      let stored = storedRank(ofModule: index, rank: module.largestRank) * (module.expert?.count ?? 1)
+      return sum + (module.rowCount + module.columnCount) * stored
     }
-      * factorType.elementType.bitWidth / 8
+    return count * factorType.elementType.bitWidth / 8
   }
 }

@@ -36,6 +36,14 @@ public struct TensorLocation: Sendable, Codable, Hashable {
       offset: offset, byteCount: byteCount)
   }
 
+  /// The same bytes with other dimensions of the same product.
+  package func reshaped(_ shape: [Int]) -> TensorLocation {
+    precondition(shape.reduce(1, *) == elementCount, "the dimensions have another product")
+    return TensorLocation(
+      name: name, elementType: elementType, shape: shape, filePath: filePath, fileSize: fileSize,
+      offset: offset, byteCount: byteCount)
+  }
+
   /// One of the matrices that a tensor of three dimensions stacks.
   ///
   /// - Parameter index: Along the first dimension.

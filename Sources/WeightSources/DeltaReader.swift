@@ -18,6 +18,8 @@ public final class DeltaReader {
     init(path: String) throws { file = try RandomAccessFile(path: path) }
   }
 
+  private var recent = RecentMatrices()
+
   /// One for each side, kept from tensor to tensor.
   private var buffers: [UnsafeMutableRawBufferPointer] = []
 
@@ -86,6 +88,14 @@ public final class DeltaReader {
     }
     bytesRead += location.byteCount
     return bytes
+  }
+
+  /// The values of a matrix of which parts are wanted one after the other: those asked for last stay in memory.
+  public func readKept(_ location: TensorLocation) throws -> SharedMatrix<Float> {
+    try recent.matrix(at: location) {
+      location.elementType.decode(
+        try readBytes(location), rows: location.shape[0], columns: location.shape[1])
+    }
   }
 
   /// Large enough for a disk to stream, small enough to stay in the last-level cache until subtracted.

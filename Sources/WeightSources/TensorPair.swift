@@ -18,7 +18,7 @@ public struct TensorPair: Sendable, Codable, Hashable {
   public init(weight: TensorLocation) { self.init(base: nil, tuned: weight) }
 
   /// One of the matrices that tensors of three dimensions stack, of both sides.
-  func slice(_ index: Int) -> TensorPair {
+  package func slice(_ index: Int) -> TensorPair {
     TensorPair(base: base?.slice(index), tuned: tuned.slice(index))
   }
 

@@ -141,4 +141,52 @@ import Testing
     poor[0].energy *= 2
     #expect(TripletBudget.energy(0.9).spread(choices, poor, bytesPerNumber: 2).unreached == 0.5)
   }
+
+  @Test("modules of one rank take their triplets together, the best choice of such ranks", arguments: 1...10)
+  func rankSets(seed: UInt64) {
+    var (spectra, choices) = modules(seed, shapes: [[3, 7], [3, 7], [5, 5], [3, 7]])
+    for index in [0, 1, 3] { spectra[index].rankSet = "experts" }
+    // One of them has less than the others, and zeros instead.
+    spectra[1].values.removeLast(2)
+    choices[1] = TripletChoice()
+    for (number, value) in spectra[1].values.enumerated() { choices[1].append(number, value) }
+    for budget in [9, 10, 29, 30, 60, 85, 200] {
+      let chosen = TripletBudget.parameters(budget).spread(choices, spectra, bytesPerNumber: 2).choices
+      let ranks = chosen.map(\.numbers.count)
+      #expect(ranks[0] == ranks[3] && ranks[1] == min(2, ranks[0]))
+      #expect(30 * ranks[0] + 10 * ranks[2] <= budget)
+      func energy(_ set: Int, _ alone: Int) -> Double {
+        self.energy(zip(choices, [set, set, alone, set]).map { $0.prefix($1) })
+      }
+      let pairs = (0...4).flatMap { set in (0...4).map { alone in (set, alone) } }
+      let affordable = pairs.filter { 30 * $0.0 + 10 * $0.1 <= budget }
+      let best = affordable.map { energy($0.0, $0.1) }.max() ?? 0
+      // Of unlike costs, the last that fits may not be the best: at most the energy of one candidate is missing.
+      let largest = (1...4).map { energy($0, 0) - energy($0 - 1, 0) }.max() ?? 0
+      #expect(self.energy(chosen) > best - largest)
+    }
+  }
+
+  @Test("a budget holds with whatever is stored beside the factors")
+  func zeros() throws {
+    let (spectra, choices) = modules(3, shapes: [[3, 7], [7, 3], [5, 5], [5, 5]])
+    // All get the rank of the largest, as PEFT has experts that are modules.
+    func stored(_ ranks: [Int]) -> Int { 2 * 10 * 4 * (ranks.max() ?? 0) }
+    for budget in [0, 39, 40, 79, 80, 120, 160] {
+      let chosen = TripletBudget.parameters(budget)
+        .spread(choices, spectra, bytesPerNumber: 2, byteCount: stored).choices
+      let ranks = chosen.map(\.numbers.count)
+      #expect(stored(ranks) <= 2 * budget)
+      #expect(budget < 40 || ranks.contains { $0 > 0 })
+    }
+  }
+}
+
+extension TripletChoice {
+  /// The first few.
+  fileprivate func prefix(_ count: Int) -> TripletChoice {
+    var first = TripletChoice()
+    for (number, value) in zip(numbers, values).prefix(count) { first.append(number, value) }
+    return first
+  }
 }

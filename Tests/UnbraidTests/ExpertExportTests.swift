@@ -89,6 +89,32 @@ extension UnbraidSuite {
       }
     }
 
+    @Test("ranks and scales of a parameter are patterns of its own path, also what is read of them")
+    func patterns() throws {
+      let fixture = try AdapterFixture(
+        [
+          .init(Self.experts + ".base_layer", rank: 6, inputs: 6, outputs: 10),
+          .init(Self.experts, rank: 12, inputs: 5, outputs: 6),
+          .init("model.layers.0.mlp.gate", rank: 3, inputs: 6, outputs: 3),
+        ],
+        fields: #""r":3,"lora_alpha":3,"rank_pattern":{"experts.gate_up_proj":2,"down_proj":4},"#
+          + #""alpha_pattern":{"gate_up_proj":8},"target_parameters":["gate_up_proj","down_proj","gate.weight"]"#,
+        base: Self.base)
+      let result = try fixture.export(for: "peft")
+      try #require(result.status == 0, "\(result.errorOutput)")
+      let tensors = try RawSafetensors.read(fixture.folder.file("out/adapter_model.safetensors"))
+      for tensor in fixture.tensors { #expect(tensors[tensor.name]?.bytes == tensor.bytes) }
+      let configuration = try fixture.configuration()
+      let (gateUp, gate) = (
+        #"^model\.layers\.0\.mlp\.experts\.gate_up_proj$"#, #"^model\.layers\.0\.mlp\.gate\.weight$"#
+      )
+      #expect(configuration["r"] as? Int == 4 && configuration["lora_alpha"] as? Int == 3)
+      #expect(configuration["rank_pattern"] as? [String: Int] == [gateUp: 2, gate: 3])
+      #expect(configuration["alpha_pattern"] as? [String: Int] == [gateUp: 8, gate: 3])
+      #expect(
+        configuration["target_parameters"] as? [String] == ["gate_up_proj", "down_proj", "gate.weight"])
+    }
+
     @Test("llama.cpp and mlx-lm get one stack a layer, modules of single experts too")
     func stacks() throws {
       let fixture = try AdapterFixture(
@@ -106,6 +132,40 @@ extension UnbraidSuite {
       #expect(
         stacks[switched + ".lora_a"]?.shape == [3, 2, 6] && stacks[switched + ".lora_b"]?.shape == [3, 5, 2])
       #expect(stacks[switched + ".lora_b"]?.values == b.values)
+    }
+
+    @Test(
+      "a router is a weight where each consumer has it",
+      arguments: [("mixtral", "block_sparse_moe"), ("olmoe", "mlp")])
+    func routers(family: String, block: String) throws {
+      let fixture = try AdapterFixture(
+        [.init("model.layers.0.mlp.gate", rank: 2, inputs: 6, outputs: 3)],
+        fields: #""r":2,"lora_alpha":2,"target_parameters":["mlp.gate.weight"]"#,
+        base: #""model_type":"\#(family)","hidden_size":6,"num_local_experts":3"#)
+      let b = fixture["model.layers.0.mlp.gate.lora_B.weight"].values
+      for profile in ["vllm", "llama.cpp", "mlx"] {
+        let result = try fixture.export(for: profile, ["-o", fixture.folder.file(profile)])
+        try #require(result.status == 0 && result.errorOutput.isEmpty, "\(result.errorOutput)")
+      }
+      let path = "model.layers.0.\(block).gate"
+      let file = try RawGGUF(fixture.folder.file("llama.cpp/adapter.gguf"))
+      #expect(file.tensors["blk.0.ffn_gate_inp.weight.lora_b"]?.values == b)
+      let padded = try RawSafetensors.read(fixture.folder.file("vllm/adapter_model.safetensors"))
+      #expect(padded["base_model.model.\(path).lora_B.weight"]?.shape == [3, 8])
+      let turned = try RawSafetensors.read(fixture.folder.file("mlx/adapters.safetensors"))
+      #expect(turned[path + ".lora_b"]?.shape == [2, 3])
+    }
+
+    @Test("fused experts that stay fused are said, with what vLLM takes them with")
+    func fusedNote() throws {
+      let result = try Self.fixture().export(for: "all")
+      #expect(result.status == 0)
+      #expect(
+        result.sentences == [
+          "unbraid: note: vllm: 2 fused updates of experts stay fused: vLLM takes them only with "
+            + "--enable-mixed-moe-lora-format and is_3d_lora_weight in the request, gate_up_proj and down_proj together, and "
+            + "passes over mixtral's; --for vllm takes them apart"
+        ])
     }
   }
 }

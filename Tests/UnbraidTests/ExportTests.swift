@@ -195,6 +195,7 @@ extension UnbraidSuite {
         [
           .init(Self.query, rank: 2, inputs: 6, outputs: 8), .init("lm_head", rank: 2, inputs: 6, outputs: 9),
           .init("model.vision_tower.blocks.0.qkv", rank: 2, inputs: 6, outputs: 9),
+          .init("model.embed_tokens", rank: 2, inputs: 9, outputs: 6),
         ],
         others: [
           FixtureTensor("base_model.model.model.norm.weight", shape: [2], [1, 2]),
@@ -207,6 +208,8 @@ extension UnbraidSuite {
         result.sentences == [
           "unbraid: note: llama.cpp: left out: 'lm_head': the model's head is its embedding, and llama.cpp has no tensor "
             + "for it",
+          "unbraid: note: llama.cpp: left out: 'model.embed_tokens': the model's embedding is its head, where llama.cpp "
+            + "cannot apply it",
           "unbraid: note: llama.cpp: left out: 'model.vision_tower.blocks.0.qkv': llama.cpp reads no adapters of such "
             + "modules",
           "unbraid: note: llama.cpp: left out: 2 tensors stored whole, such as 'model.norm.weight': llama.cpp applies "

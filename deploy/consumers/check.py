@@ -13,11 +13,12 @@ import extraction
 import initialisations
 import merging
 import profiles
+import servers
 import spectra
 import tensors
 from support import Skip
 
-TOPICS = [extraction, decompositions, experts, initialisations, merging, profiles, spectra, comparing, tensors]
+TOPICS = [extraction, decompositions, experts, initialisations, merging, profiles, servers, spectra, comparing, tensors]
 
 
 def main():

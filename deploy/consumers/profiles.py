@@ -1,6 +1,6 @@
 """Loads what `unbraid export` writes for each consumer, and compares it with PEFT's view of the same adapter.
 
-vLLM does not run here: its files are held against its documented rules, and loaded in PEFT.
+llama.cpp's and vLLM's files are held against their rules here, tensor by tensor; servers.py runs both.
 """
 import json
 

@@ -39,7 +39,11 @@ struct GGUFNaming {
 
   private func placeOutside(_ path: String) -> ConsumerPlace {
     switch path {
-    case "model.embed_tokens", "embed_tokens", "transformer.wte", "wte": .matrix("token_embd.weight")
+    case "model.embed_tokens", "embed_tokens", "transformer.wte", "wte":
+      // llama.cpp would multiply these factors into the head as well, where they do not fit, and abort.
+      model.tiesWordEmbeddings
+        ? .none("the model's embedding is its head, where llama.cpp cannot apply it")
+        : .matrix("token_embd.weight")
     case "lm_head" where model.tiesWordEmbeddings:
       .none("the model's head is its embedding, and llama.cpp has no tensor for it")
     case "lm_head": .matrix("output.weight")
@@ -79,6 +83,7 @@ private let blockNames = [
   "attn.c_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
   "mlp.down_proj": "ffn_down", "mlp.gate_up_proj": "ffn_up", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
   "mlp.gate": "ffn_gate_inp", "block_sparse_moe.gate": "ffn_gate_inp",
+  "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
   "mlp.shared_expert.gate_proj": "ffn_gate_shexp", "mlp.shared_expert.up_proj": "ffn_up_shexp",
   "mlp.shared_expert.down_proj": "ffn_down_shexp",
 ]

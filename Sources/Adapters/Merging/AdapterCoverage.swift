@@ -11,9 +11,9 @@ public struct AdapterCoverage: Sendable {
 
   /// A tensor of the fine-tune with what the adapter makes of it.
   public struct Covered: Sendable, Codable {
-    /// The module's path for factors, the tensor's name for others.
+    /// For factors the path of the module in the model, of a fused expert with its number; the tensor's name for others.
     public let name: String
-    /// The tensor in both models.
+    /// The tensor in both models, or one matrix of it.
     public let pair: TensorPair
     /// What the adapter stores in its place; nil where the base model's tensor stays.
     public let replacement: TensorLocation?
@@ -24,8 +24,8 @@ public struct AdapterCoverage: Sendable {
     public enum Addition: Sendable, Codable {
       /// Nothing: it is stored whole.
       case nothing
-      /// The factors of a module.
-      case factors(PEFTAdapter.Module, WeightLayout)
+      /// The factors of a module, and which rows of the product; nil for all.
+      case factors(PEFTAdapter.Module, WeightLayout, part: Range<Int>?)
       /// The change of a module's bias.
       case bias(PEFTAdapter.Module)
     }
@@ -38,31 +38,35 @@ public struct AdapterCoverage: Sendable {
   public init(of adapter: PEFTAdapter, base: Checkpoint, configuration: ModelConfiguration?, pairing: Pairing)
     throws
   {
-    guard adapter.configuration.targetParameters.isEmpty else {
-      throw MergeError.parameters(adapter: adapter.path, names: adapter.configuration.targetParameters)
-    }
     let tensors = ChangedTensors(of: adapter, base: base, configuration: configuration, pairing: pairing)
     var replacements: [String: TensorLocation] = [:]
     for saved in adapter.saved {
       replacements[try tensors.model.tensor(replacedBy: saved, in: adapter).name] = saved.location
     }
-    func covered(_ name: String, _ tensor: TensorLocation, _ addition: Covered.Addition) throws -> Covered {
-      Covered(
-        name: name, pair: try tensors.pair(tensor),
-        replacement: replacements.removeValue(forKey: tensor.name), addition: addition)
+    var names: Set<String> = []
+    func covered(
+      _ name: String, _ tensor: TensorLocation, slice: Int? = nil, _ addition: Covered.Addition
+    ) throws -> Covered {
+      names.insert(tensor.name)
+      let (pair, replacement) = (try tensors.pair(tensor), replacements[tensor.name])
+      return Covered(
+        name: name, pair: slice.map(pair.slice) ?? pair,
+        replacement: slice.flatMap { replacement?.slice($0) } ?? replacement, addition: addition)
     }
-    let factors = try adapter.modules.map { module in
-      let weight = try tensors.model.weight(of: module, in: adapter)
-      return try covered(module.path, weight.tensor, .factors(module, weight.layout))
+    let factors = try adapter.modules.flatMap { module in
+      try tensors.model.weights(of: module, in: adapter).map { weight in
+        let name = weight.part == nil ? module.path : modulePath(ofTensor: weight.tensor.name)
+        return try covered(
+          name, weight.tensor, slice: weight.slice, .factors(module, weight.layout, part: weight.part))
+      }
     }
     let biases = try adapter.modules.compactMap { module in
       try tensors.model.bias(changedBy: module, in: adapter).map { try covered($0.name, $0, .bias(module)) }
     }
-    let whole = try replacements.keys.sorted().compactMap { name in
+    let whole = try replacements.keys.filter { !names.contains($0) }.sorted().compactMap { name in
       try tensors.model.checkpoint.tensors[name].map { try covered(name, $0, .nothing) }
     }
     self.covered = factors + biases + whole
-    let names = Set(self.covered.map(\.pair.name))
     uncovered = tensors.pairs.filter { !names.contains($0.name) && $0.isNumeric }
   }
 }
@@ -144,8 +148,8 @@ extension AdapterCoverage.Covered {
   public func readAddition(with reader: DeltaReader) throws -> ScaledProduct? {
     switch addition {
     case .nothing: return nil
-    case .factors(let module, let layout):
-      return ScaledProduct(try module.readFactors(with: reader), layout)
+    case .factors(let module, let layout, let part):
+      return ScaledProduct(try module.readFactors(with: reader), layout, part: part)
     case .bias(let module):
       guard let bias = try module.readBias(with: reader) else { return nil }
       return ScaledProduct(
@@ -167,18 +171,33 @@ public struct ScaledProduct: ~Copyable, Sendable {
   }
 
   /// The factors of a module, B on the left or, for weights whose rows are inputs, Aᵀ.
-  public init(_ factors: borrowing ModuleFactors, _ layout: WeightLayout) {
+  ///
+  /// - Parameters:
+  ///   - factors: A and B.
+  ///   - layout: Which of them is on the left.
+  ///   - part: The rows of the product to take; nil for all.
+  public init(_ factors: borrowing ModuleFactors, _ layout: WeightLayout, part: Range<Int>? = nil) {
     let scales = [Float](repeating: Float(factors.scale), count: factors.rank)
     var b = Matrix<Float>(uninitializedRows: factors.b.rowCount, columns: factors.rank)
     factors.b.scaleColumns(by: scales, into: &b)
     switch layout {
     case .outputByInput:
-      left = b
+      left = b.rows(part)
       right = factors.a.firstRows(factors.rank)
     case .inputByOutput:
-      left = factors.a.transposed()
+      left = factors.a.transposed().rows(part)
       right = b.transposed()
     }
+  }
+}
+
+extension Matrix where Element == Float {
+  /// A copy of some rows; nil for all.
+  fileprivate borrowing func rows(_ range: Range<Int>?) -> Matrix {
+    guard let range else { return firstRows(rowCount) }
+    let result = Matrix(uninitializedRows: range.count, columns: columnCount)
+    result.view.copy(from: view.rows(range))
+    return result
   }
 }
 

@@ -72,18 +72,16 @@ private func collect(
   into updates: inout [String: TensorUpdate]
 ) throws {
   let adapter = term.adapter
-  guard adapter.configuration.targetParameters.isEmpty else {
-    throw MergeError.parameters(adapter: adapter.path, names: adapter.configuration.targetParameters)
-  }
   for tensor in adapter.saved where tiedHead.map({ tensor.name != $0 + ".weight" }) ?? true {
     let target = try model.tensor(replacedBy: tensor, in: adapter)
     updates[target.name, default: TensorUpdate()].replacements.append(
       .init(location: tensor.location, weight: term.weight))
   }
   for module in adapter.modules where module.path != tiedHead {
-    let weight = try model.weight(of: module, in: adapter)
-    updates[weight.tensor.name, default: TensorUpdate()].products.append(
-      .init(adapter: adapter, module: module, layout: weight.layout, weight: term.weight))
+    for target in try model.weights(of: module, in: adapter) {
+      updates[target.tensor.name, default: TensorUpdate()].products.append(
+        .init(adapter: adapter, module: module, target: target, weight: term.weight))
+    }
     if let bias = try model.bias(changedBy: module, in: adapter) {
       updates[bias.name, default: TensorUpdate()].biasChanges.append(
         .init(adapter: adapter, module: module, weight: term.weight))

@@ -20,8 +20,8 @@ public enum MergeError: Error, CustomStringConvertible, Equatable, Sendable {
   case damaged(file: String, tensor: String, row: Int, column: Int, value: Float)
   /// A changed tensor that only one of two models has, or that has two shapes.
   case notInBoth(tensor: String)
-  /// Factors of parameters that are no layer's weight.
-  case parameters(adapter: String, names: [String])
+  /// A parameter of fused experts that has another number of them in the model.
+  case otherExperts(adapter: String, parameter: String, count: Int, tensor: String, found: Int)
 
   /// One sentence with the place, what was found and the remedy.
   public var description: String {
@@ -47,12 +47,12 @@ public enum MergeError: Error, CustomStringConvertible, Equatable, Sendable {
       "tensor '\(tensor)' would be no finite \(elementType.rawValue) number at [\(row), \(column)]; "
         + "give the adapter a smaller weight, or a model in a wider type"
     case .damaged(let file, let tensor, let row, let column, let value):
-      "\(file): tensor '\(tensor)' is \(value) at [\(row), \(column)], to which nothing can be added; get the file again"
+      "\(file): tensor '\(tensor)' is \(value) at [\(row), \(column)], which makes no model; get the file again"
     case .notInBoth(let tensor):
       "the adapter changes '\(tensor)', which is not in both models with one shape; give the fine-tune of this base"
-    case .parameters(let adapter, let names):
-      "\(adapter): adapts the parameters \(names.map { "'\($0)'" }.joined(separator: ", ")) (target_parameters), "
-        + "which are no layers' weights; merge it with PEFT's merge_and_unload"
+    case .otherExperts(let adapter, let parameter, let count, let tensor, let found):
+      "\(adapter): adapts \(count) experts of '\(parameter)', and the model has \(found) ('\(tensor)'); give the model "
+        + "that the adapter was trained on, and the r and rank_pattern that belong to the factors"
     }
   }
 }

@@ -8,7 +8,7 @@ public struct ModelUnderAdapters: Sendable {
   public let checkpoint: Checkpoint
   /// What its `config.json` says, if it has one.
   public let configuration: ModelConfiguration?
-  private let naming: PEFTNaming
+  let naming: PEFTNaming
   private let tensorsByName: [String: TensorLocation]
 
   /// Names every tensor of a model.
@@ -17,12 +17,15 @@ public struct ModelUnderAdapters: Sendable {
     self.configuration = configuration
     let naming = PEFTNaming(configuration: configuration, tensorNames: checkpoint.sortedNames)
     self.naming = naming
+    let named = checkpoint.tensors.values.map { tensor in
+      let module = modulePath(ofTensor: tensor.name)
+      let path = naming.path(of: module, role: ModuleRole(tensor: tensor.name, shape: tensor.shape))
+      return (path + tensor.name.dropFirst(module.count), tensor)
+    }
     tensorsByName = Dictionary(
-      checkpoint.tensors.values.map { tensor in
-        let module = modulePath(ofTensor: tensor.name)
-        let path = naming.path(of: module, role: ModuleRole(tensor: tensor.name, shape: tensor.shape))
-        return (path + tensor.name.dropFirst(module.count), tensor)
-      }, uniquingKeysWith: { first, _ in first })
+      named
+        + named.compactMap { name, tensor in naming.loadedName(ofBlockTensor: name).map { ($0, tensor) } },
+      uniquingKeysWith: { first, _ in first })
   }
 
   /// The tensor that PEFT calls by a name such as `model.norm.weight`.
@@ -52,26 +55,29 @@ public struct ModelUnderAdapters: Sendable {
   }
 
   /// The path of a module that is most like one the model does not have, for a message.
-  private func example(like path: String) -> String {
+  func example(like path: String) -> String {
     let candidates = tensorsByName.keys.filter { $0.hasSuffix(".weight") }.map(modulePath(ofTensor:)).sorted()
     let last = path.split(separator: ".").last.map(String.init) ?? path
     return candidates.first { $0.hasSuffix(last) } ?? candidates.first ?? ""
   }
 
-  /// The weight that an adapter's module changes, and which side of it is the input.
+  /// The weights that an adapter's module changes: one, but for an expert that has modules of its own.
   ///
   /// - Parameters:
   ///   - module: One of the adapter's.
   ///   - adapter: For its path, and for the layout where the model has no configuration.
-  /// - Returns: Where it is.
+  /// - Returns: Where they are, and which side of them is the input.
   /// - Throws: `MergeError` if the model has no such weight, or if it has another shape than the factors.
-  public func weight(of module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> AdaptedWeight {
+  public func weights(of module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> [AdaptedWeight] {
+    if let expert = module.expert, expert.count > 1 {
+      return try weights(ofExpert: expert, module, in: adapter)
+    }
     guard let tensor = tensor(module.path + ".weight") else {
       throw MergeError.noSuchModule(
         adapter: adapter.path, module: module.path, model: checkpoint.path,
         example: example(like: module.path))
     }
-    return AdaptedWeight(tensor: tensor, layout: try layout(of: tensor, module, adapter))
+    return [AdaptedWeight(tensor: tensor, layout: try layout(of: tensor, module, adapter))]
   }
 
   /// The bias that an adapter's module changes; nil if it changes none.
@@ -85,14 +91,6 @@ public struct ModelUnderAdapters: Sendable {
       throw MergeError.noBias(adapter: adapter.path, module: module.path)
     }
     return nil
-  }
-
-  /// A weight of a model with the side that is its input.
-  public struct AdaptedWeight: Sendable {
-    /// Where it is.
-    public let tensor: TensorLocation
-    /// Which side of it is the input.
-    public let layout: WeightLayout
   }
 
   private func layout(of tensor: TensorLocation, _ module: PEFTAdapter.Module, _ adapter: PEFTAdapter) throws

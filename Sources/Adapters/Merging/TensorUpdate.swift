@@ -14,11 +14,11 @@ struct TensorUpdate: Sendable {
     let weight: Double
   }
 
-  /// scale · B·A of one module.
+  /// scale · B·A of one module, or the part of it that goes here.
   struct Product: Sendable {
     let adapter: PEFTAdapter
     let module: PEFTAdapter.Module
-    let layout: WeightLayout
+    let target: AdaptedWeight
     let weight: Double
   }
 
@@ -31,14 +31,15 @@ struct TensorUpdate: Sendable {
 
   /// The tensor's new bytes, in its own type.
   func applied(to tensor: TensorLocation, with reader: DeltaReader) throws -> [UInt8] {
-    // One that takes the model's place whole is copied, not computed.
+    // One that takes the model's place whole is not computed: it keeps its bits, and is looked through.
     let sole = replacements.count == 1 && replacements[0].weight == 1 ? replacements[0].location : nil
     let start = sole ?? tensor
     let bytes = try reader.readBytes(start)
-    if products.isEmpty, biasChanges.isEmpty, let sole, sole.elementType == tensor.elementType {
+    let isWritable = [.f32, .bf16, .f16].contains(tensor.elementType)
+    if products.isEmpty, biasChanges.isEmpty, !isWritable, let sole, sole.elementType == tensor.elementType {
       return bytes
     }
-    guard [.f32, .bf16, .f16].contains(tensor.elementType), start.elementType.isReadableAsFloat else {
+    guard isWritable, start.elementType.isReadableAsFloat else {
       throw MergeError.unwritable(tensor: tensor.name, elementType: tensor.elementType)
     }
     let addends = try replacementAddends(sole, tensor, reader) + productAddends(reader) + biasAddends(reader)
@@ -52,11 +53,13 @@ struct TensorUpdate: Sendable {
     case .notFinite(let row, let column):
       let value = source.value(row: row, column: column)
       guard value.isFinite else {
+        let place = start.matrix(ofRow: row)
         throw MergeError.damaged(
-          file: start.filePath, tensor: start.name, row: row, column: column, value: value)
+          file: start.filePath, tensor: place.name, row: place.row, column: column, value: value)
       }
+      let place = tensor.matrix(ofRow: row)
       throw MergeError.notFinite(
-        tensor: tensor.name, row: row, column: column, elementType: tensor.elementType)
+        tensor: place.name, row: place.row, column: column, elementType: tensor.elementType)
     }
   }
 
@@ -77,7 +80,7 @@ struct TensorUpdate: Sendable {
       let factors = try product.adapter.readFactors(of: product.module, with: reader)
       let factor = Float(product.weight * factors.scale)
       return .product(
-        a: SharedMatrix(factors.a), b: SharedMatrix(factors.b), layout: product.layout, factor: factor)
+        a: SharedMatrix(factors.a), b: SharedMatrix(factors.b), target: product.target, factor: factor)
     }
   }
 
@@ -93,8 +96,8 @@ struct TensorUpdate: Sendable {
 private enum Addend {
   /// factor · (S − W).
   case difference(StoredMatrix, factor: Float)
-  /// factor · B·A, or its transpose.
-  case product(a: SharedMatrix<Float>, b: SharedMatrix<Float>, layout: WeightLayout, factor: Float)
+  /// factor · B·A, or its transpose, or rows of them, on rows of the tensor.
+  case product(a: SharedMatrix<Float>, b: SharedMatrix<Float>, target: AdaptedWeight, factor: Float)
   /// factor times a vector.
   case vector(SharedMatrix<Float>, factor: Float)
 
@@ -104,16 +107,37 @@ private enum Addend {
     case .difference(let replacement, let factor):
       guard let original else { return }
       addDifference(replacement, original, rows, factor, to: panel)
-    case .product(let a, let b, .outputByInput, let factor):
-      multiply(b.matrix.view.rows(rows), a.matrix.view, into: panel, alpha: factor, beta: 1)
-    case .product(let a, let b, .inputByOutput, let factor):
-      multiply(
-        a.matrix.view.columns(rows).transposed, b.matrix.view.transposed, into: panel, alpha: factor, beta: 1)
+    case .product(let a, let b, let target, let factor):
+      let covered = rows.clamped(to: target.rows)
+      guard !covered.isEmpty else { return }
+      let panel = panel.rows(shifted(covered, by: -rows.lowerBound))
+      let own = shifted(covered, by: (target.part?.lowerBound ?? 0) - target.rows.lowerBound)
+      switch target.layout {
+      case .outputByInput:
+        multiply(b.matrix.view.rows(own), a.matrix.view, into: panel, alpha: factor, beta: 1)
+      case .inputByOutput:
+        multiply(
+          a.matrix.view.columns(own).transposed, b.matrix.view.transposed, into: panel, alpha: factor, beta: 1
+        )
+      }
     case .vector(let vector, let factor):
       let (target, change) = (panel.row(0), vector.matrix.view.row(0))
       for index in target.indices { target[index] += factor * change[index] }
     }
   }
+}
+
+extension TensorLocation {
+  /// The matrix that a row is in, of those that lie one below the other in a stack, and its number there.
+  fileprivate func matrix(ofRow row: Int) -> (name: String, row: Int) {
+    guard shape.count == 3 else { return (name, row) }
+    let (index, rowInMatrix) = row.quotientAndRemainder(dividingBy: shape[1])
+    return (slice(index).name, rowInMatrix)
+  }
+}
+
+private func shifted(_ range: Range<Int>, by offset: Int) -> Range<Int> {
+  range.lowerBound + offset..<range.upperBound + offset
 }
 
 extension StoredMatrix {

@@ -6,8 +6,6 @@ public enum OverlapError: Error, CustomStringConvertible, Equatable, Sendable {
   case otherShape(module: String, first: [Int], second: [Int], firstPath: String, secondPath: String)
   /// A decomposition of several fine-tuned models without the number of one.
   case whichTuned(path: String, tuned: [String])
-  /// Fused experts cannot be projected.
-  case fusedExperts(path: String, module: String)
 
   /// Whether the command line is to blame rather than the data.
   public var isUsage: Bool { if case .whichTuned = self { true } else { false } }
@@ -24,9 +22,6 @@ public enum OverlapError: Error, CustomStringConvertible, Equatable, Sendable {
     case .whichTuned(let path, let tuned):
       "\(path): holds \(tuned.count) fine-tuned models (\(tuned.joined(separator: ", "))); give '\(path)#0' for the "
         + "first, and so on"
-    case .fusedExperts(let path, let module):
-      "\(path): '\(module)' holds the factors of all experts in one; write modules of single experts with "
-        + "'unbraid export --for vllm' first"
     }
   }
 }

@@ -96,13 +96,7 @@ public struct ProjectedSource: UpdateSource {
   /// - Parameters:
   ///   - source: A.
   ///   - projection: Of the same adapter's updates.
-  /// - Throws: `OverlapError.fusedExperts` if all experts of a layer are one update.
-  public init(_ source: any UpdateSource, _ projection: Projection) throws {
-    for update in source.updates {
-      if case .experts = update.kind {
-        throw OverlapError.fusedExperts(path: source.path, module: update.path)
-      }
-    }
+  public init(_ source: any UpdateSource, _ projection: Projection) {
     self.source = source
     self.projection = projection
   }
@@ -115,6 +109,8 @@ public struct ProjectedSource: UpdateSource {
   public var otherTensors: [TensorLocation] { source.otherTensors }
   /// The adapter's configuration.
   public var configuration: Data { source.configuration }
+  /// What that says about the factors.
+  public var settings: StoredPEFTConfiguration { source.settings }
   /// None: a narrow type would bring back what was taken out, as far as it rounds.
   public var factorType: FactorType? { nil }
 

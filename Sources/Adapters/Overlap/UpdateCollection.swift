@@ -40,31 +40,24 @@ public func openUpdates(_ path: String) throws -> any UpdateCollection {
 
 /// An adapter's updates: a module each, and each expert of a fused parameter as one.
 struct AdapterUpdates: UpdateCollection {
-  let path: String
-  let modules: [String]
-  private let source: PEFTUpdateSource
-  private let weights: [WeightUpdate]
+  var path: String { adapter.path }
+  var modules: [String] { adapter.modules.map(\.path) }
+  private let adapter: PEFTAdapter
+  private let reader = DeltaReader()
 
-  init(_ adapter: PEFTAdapter) throws {
-    path = adapter.path
-    let source = try PEFTUpdateSource(adapter)
-    weights = source.updates.enumerated().flatMap { index, update -> [WeightUpdate] in
-      let experts = update.experts(source: index, model: nil)
-      return experts.isEmpty ? [WeightUpdate(update, source: index)] : experts
-    }
-    modules = weights.map { weight in weight.path + (weight.expert.map { ".\($0.index)" } ?? "") }
-    self.source = source
+  init(_ adapter: PEFTAdapter) { self.adapter = adapter }
+
+  func shape(of index: Int) -> [Int] {
+    let module = adapter.modules[index]
+    return [module.outputCount, module.inputCount]
   }
 
-  func shape(of index: Int) -> [Int] { [weights[index].outputCount, weights[index].inputCount] }
-
   func update(at index: Int) throws -> CollectedUpdate? {
-    let weight = weights[index]
-    let factors = weight.factors(of: try source.factors(at: weight.source))
-    let b = factors.b.matrix.firstRows(factors.b.rowCount)
-    b.view.scale(by: weight.scale)
-    guard b.sumOfSquares() > 0, factors.a.matrix.sumOfSquares() > 0 else { return nil }
-    return CollectedUpdate(factors: LowRankUpdate(b: SharedMatrix(b), a: factors.a))
+    let factors = try adapter.readFactors(of: adapter.modules[index], with: reader)
+    let b = factors.b.firstRows(factors.b.rowCount)
+    b.view.scale(by: factors.scale)
+    guard b.sumOfSquares() > 0, factors.a.sumOfSquares() > 0 else { return nil }
+    return CollectedUpdate(factors: LowRankUpdate(b: b, a: factors.a.firstRows(factors.rank)))
   }
 }
 

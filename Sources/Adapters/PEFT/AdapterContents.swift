@@ -51,27 +51,58 @@ struct AdapterContents {
   ///
   /// - Parameters:
   ///   - resolver: Ranks and scales.
-  ///   - parameters: `target_parameters`, whose factors hold all experts: their rank is a multiple.
-  /// - Returns: What the file has.
+  ///   - targets: Which factors are those of parameters that are no layer's weight.
+  /// - Returns: What the file has, each expert of a fused parameter by itself.
   /// - Throws: `PEFTAdapterError` for the first that is not whole or does not fit.
-  func modules(_ resolver: ScaleResolver, ofExperts parameters: [String]) throws -> [PEFTAdapter.Module] {
-    try parts.sorted { $0.key < $1.key }.map { path, parts in
+  func modules(_ resolver: ScaleResolver, _ targets: TargetParameters) throws -> [PEFTAdapter.Module] {
+    let parameters = try targets.parameters(ofWrappers: Array(parts.keys))
+    return try parts.sorted { $0.key < $1.key }.flatMap { path, parts -> [PEFTAdapter.Module] in
       guard let a = parts.a, let b = parts.b else { throw missingHalf(of: path, parts) }
       for tensor in [a, b] + (parts.bias.map { [$0] } ?? []) where !tensor.elementType.isReadableAsFloat {
         throw PEFTAdapterError.notNumeric(
           path: self.path, tensor: tensor.name, elementType: tensor.elementType)
       }
       try checkShapes(a, b, parts.bias)
-      let rank = a.shape[0]
-      let configured = resolver.rank(of: path)
-      guard rank == configured || !parameters.isEmpty && rank % configured == 0 else {
-        throw PEFTAdapterError.otherRank(
-          path: self.path, module: path, inFile: rank, inConfiguration: configured)
+      // PEFT holds patterns against a parameter's own path, not its wrapper's.
+      let target = parameters[path] ?? path
+      let rank = resolver.rank(of: target)
+      let count = try expertCount(of: target, isModule: parameters[path] == nil, rank: a.shape[0], each: rank)
+      func module(_ path: String, _ expert: FusedExpert?, _ a: TensorLocation) -> PEFTAdapter.Module {
+        PEFTAdapter.Module(
+          path: path, isEmbedding: parts.isEmbedding, expert: expert, a: a, b: b, bias: parts.bias,
+          rank: rank,
+          alpha: resolver.alpha(of: target), scale: resolver.scale(of: target))
       }
-      return PEFTAdapter.Module(
-        path: path, isEmbedding: parts.isEmbedding, a: a, b: b, bias: parts.bias, rank: rank,
-        alpha: resolver.alpha(of: path), scale: resolver.scale(of: path))
+      guard let parameter = parameters[path] else { return [module(path, nil, a)] }
+      guard count > 1 || parameter.hasSuffix(".weight") else {
+        throw PEFTAdapterError.unsupported(
+          path: self.path, what: "the parameter '\(parameter)' is neither a weight nor one of fused experts",
+          remedy: "merge the adapter with PEFT's merge_and_unload")
+      }
+      if let bias = parts.bias {
+        throw PEFTAdapterError.unknownTensor(path: self.path, tensor: bias.name)
+      }
+      let matrices = a.reshaped([count, rank, a.shape[1]])
+      return (0..<count).map { index in
+        let expert = FusedExpert(parameter: parameter, wrapper: path, index: index, count: count)
+        return module(expert.path, expert, matrices.slice(index))
+      }
     }
+  }
+
+  /// How many matrices the factors stand for: one, or of a fused parameter as many as there are experts.
+  private func expertCount(of target: String, isModule: Bool, rank: Int, each: Int) throws -> Int {
+    if isModule {
+      guard rank == each else {
+        throw PEFTAdapterError.otherRank(path: path, module: target, inFile: rank, inConfiguration: each)
+      }
+      return 1
+    }
+    guard rank % each == 0 else {
+      throw PEFTAdapterError.noMultiple(
+        path: path, parameter: target, inFile: rank, inConfiguration: each)
+    }
+    return rank / each
   }
 
   private func checkShapes(_ a: TensorLocation, _ b: TensorLocation, _ bias: TensorLocation?) throws {

@@ -4,7 +4,7 @@
 /// ranks does not reach them.
 extension AdapterLayout.Module {
   /// What kind of module goes along with others of its kind.
-  enum KindOfExpertModule: Hashable {
+  enum KindOfExpertModule: String, CaseIterable {
     /// `….experts.3.gate_proj`.
     case expert
     /// `….mlp.gate`, which may as well be the gate of something else.

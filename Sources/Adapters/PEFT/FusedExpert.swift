@@ -47,11 +47,13 @@ public struct FusedExpert: Sendable, Codable, Hashable {
   ///
   /// Every class defines what goes into an expert before what comes out of it.
   static func nested(_ parameters: Set<String>) -> [String] {
-    let places = ["down_proj", "up_proj", "gate_proj", "gate_up_proj"]
-    func place(_ parameter: String) -> Int {
-      places.firstIndex { parameter.hasSuffix("." + $0) } ?? -1
-    }
-    return parameters.sorted { (place($0), $1) < (place($1), $0) }
+    parameters.sorted { (depth(of: $0) ?? -1, $1) < (depth(of: $1) ?? -1, $0) }
+  }
+
+  /// A number that is larger the further in a parameter's wrapper is; nil if that is not known.
+  static func depth(of parameter: String) -> Int? {
+    ["down_proj_bias", "down_proj", "up_proj", "gate_proj", "gate_up_proj_bias", "gate_up_proj"]
+      .firstIndex { parameter.hasSuffix("." + $0) }
   }
 }
 

@@ -20,14 +20,15 @@ public struct PEFTAdapter: Sendable {
   public struct Module: Sendable, Codable {
     /// Its path as PEFT sees it, such as `model.layers.0.self_attn.q_proj`.
     ///
-    /// For parameters that are no layer's weight (`target_parameters`) it is the path of the module that owns
-    /// them, with `.base_layer` for each further parameter of the same module.
+    /// For one expert of a fused parameter it is `FusedExpert.path`.
     public let path: String
     /// Whether it is an embedding: its weight is vocabulary × dimension, changed by the transpose of B·A.
     public let isEmbedding: Bool
+    /// Which expert it is, if its factors lie between those of others.
+    public let expert: FusedExpert?
     /// A, rank × in.
     public let a: TensorLocation
-    /// B, out × rank.
+    /// B, out × rank; of an expert, that of all experts of its parameter.
     public let b: TensorLocation
     /// A change of the layer's bias, also to be scaled, if there is one.
     public let bias: TensorLocation?
@@ -43,7 +44,7 @@ public struct PEFTAdapter: Sendable {
     /// Features coming out.
     public var outputCount: Int { b.shape[0] }
     /// Bytes of both factors on disk.
-    public var byteCount: Int { a.byteCount + b.byteCount }
+    public var byteCount: Int { a.byteCount + b.byteCount / (expert?.count ?? 1) }
   }
 
   /// A tensor that takes the place of the model's.
@@ -71,7 +72,8 @@ public struct PEFTAdapter: Sendable {
     var contents = AdapterContents(path: file)
     for tensor in try SafetensorsHeader.read(path: file).tensors { try contents.take(tensor) }
     let modules = try contents.modules(
-      try configuration.resolver(), ofExperts: configuration.targetParameters)
+      try configuration.resolver(),
+      TargetParameters(path: configuration.path, targets: configuration.targetParameters))
     guard !modules.isEmpty || !contents.saved.isEmpty else { throw PEFTAdapterError.empty(path: file) }
     return PEFTAdapter(
       path: folder, configuration: configuration, modules: modules,
@@ -86,7 +88,22 @@ extension PEFTAdapter.Module {
   /// - Returns: A and B as stored; the scale is not in them.
   /// - Throws: `PEFTAdapterError.notFinite` for a NaN or an infinity, `CheckpointError` if the file cannot be read.
   public func readFactors(with reader: DeltaReader) throws -> ModuleFactors {
-    ModuleFactors(a: try readMatrix(a, reader), b: try readMatrix(b, reader), scale: scale)
+    ModuleFactors(a: try readMatrix(a, reader), b: try readB(reader), scale: scale)
+  }
+
+  private func readB(_ reader: DeltaReader) throws -> Matrix<Float> {
+    guard let expert else { return try readMatrix(b, reader) }
+    let all = try reader.readKept(b)
+    let columns = expert.columnsOfB(rank: rank)
+    let own = Matrix<Float>(uninitializedRows: all.rowCount, columns: rank)
+    for (component, column) in columns.enumerated() {
+      own.view.columns(component..<component + 1).copy(from: all.matrix.view.columns(column..<column + 1))
+    }
+    if let place = own.firstNonFinite() {
+      throw PEFTAdapterError.notFinite(
+        path: b.filePath, tensor: b.name, row: place.row, column: columns[place.column])
+    }
+    return own
   }
 
   /// The change of the layer's bias as one row, not yet scaled; nil if there is none.

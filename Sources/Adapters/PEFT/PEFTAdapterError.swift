@@ -16,6 +16,12 @@ public enum PEFTAdapterError: Error, CustomStringConvertible, Equatable, Sendabl
   case wrongShape(path: String, tensor: String, found: [Int], problem: String)
   /// The factors have another rank than the configuration says.
   case otherRank(path: String, module: String, inFile: Int, inConfiguration: Int)
+  /// The factors of all experts have a rank that is no multiple of one expert's.
+  case noMultiple(path: String, parameter: String, inFile: Int, inConfiguration: Int)
+  /// Some parameters of a module have factors, and others that are adapted have none.
+  case missingWrapper(path: String, parameters: [String], wrapper: String)
+  /// Factors of a parameter that the configuration does not name.
+  case noParameter(path: String, wrapper: String)
   /// A factor's elements are no floating-point numbers.
   case notNumeric(path: String, tensor: String, elementType: ElementType)
   /// A factor holds a NaN or an infinity.
@@ -44,6 +50,16 @@ public enum PEFTAdapterError: Error, CustomStringConvertible, Equatable, Sendabl
     case .otherRank(let path, let module, let inFile, let inConfiguration):
       "\(path): the factors of module '\(module)' have rank \(inFile), and adapter_config.json says "
         + "\(inConfiguration) (r, rank_pattern); give the configuration that belongs to this file"
+    case .noMultiple(let path, let parameter, let inFile, let inConfiguration):
+      "\(path): the factors of '\(parameter)' have rank \(inFile) for all experts together, no multiple of the "
+        + "\(inConfiguration) that adapter_config.json says each has (r, rank_pattern); give the configuration that belongs "
+        + "to this file"
+    case .missingWrapper(let path, let parameters, let wrapper):
+      "\(path): target_parameters takes in \(parameters.map { "'\($0)'" }.joined(separator: " and ")), and the "
+        + "adapter has no factors '\(wrapper)' for one of them; it is not whole, get it again"
+    case .noParameter(let path, let wrapper):
+      "\(path): target_parameters names no parameter that the factors '\(wrapper)' could be of; give the configuration "
+        + "that belongs to this adapter"
     case .notNumeric(let path, let tensor, let elementType):
       "\(path): tensor '\(tensor)' is stored as \(elementType.rawValue), which is no floating-point number"
     case .notFinite(let path, let tensor, let row, let column):

@@ -36,6 +36,8 @@ public struct PEFTAdapterWriter: ~Copyable {
     public var bias = "none"
     /// Whether what is trained of the input embedding is also the head's, where they are tied.
     public var ensuresWeightTying = false
+    /// The version of PEFT whose order the factors of fused experts have; nil for today's.
+    public var version: String?
 
     /// How PEFT finds the adapted modules.
     public enum Targets: Sendable {
@@ -206,7 +208,8 @@ public struct PEFTAdapterWriter: ~Copyable {
       targets: targets, targetParameters: parameters.sorted(),
       modulesToSave: description.modulesToSave ?? savedModules.sorted(),
       hasLoRABias: layout.writesBias, bias: description.bias, fanInFanOut: description.fanInFanOut,
-      ensuresWeightTying: description.ensuresWeightTying)
+      ensuresWeightTying: description.ensuresWeightTying,
+      version: description.version)
     try file.finish()
     return configuration
   }

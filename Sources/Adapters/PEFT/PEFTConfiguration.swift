@@ -15,6 +15,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
   let hasLoRABias: Bool
   let bias: String
   let ensuresWeightTying: Bool
+  let version: String?
   let fanInFanOut: Bool
 
   /// Describes an adapter whose modules have these ranks, at least one of them positive.
@@ -35,11 +36,12 @@ public struct PEFTConfiguration: Sendable, Encodable {
   ///   - bias: Which biases are stored whole: none, all or lora_only.
   ///   - fanInFanOut: Whether the adapted layers store their weights transposed.
   ///   - ensuresWeightTying: Whether what is trained of the input embedding is also the head's.
+  ///   - version: The version of PEFT whose order the factors of fused experts have; nil for today's.
   public init(
     baseModel: String, taskType: String?, ranks: [String: Int], alphas: [String: Double]? = nil,
     targets: TargetModules, targetParameters: [String] = [], modulesToSave: [String] = [],
     hasLoRABias: Bool = false, bias: String = "none",
-    fanInFanOut: Bool = false, ensuresWeightTying: Bool = false
+    fanInFanOut: Bool = false, ensuresWeightTying: Bool = false, version: String? = nil
   ) {
     let largest = ranks.values.max() ?? 1
     let alphas = alphas ?? ranks.mapValues(Double.init)
@@ -60,6 +62,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
     self.hasLoRABias = hasLoRABias
     self.bias = bias
     self.ensuresWeightTying = ensuresWeightTying
+    self.version = version
     self.fanInFanOut = fanInFanOut
   }
 
@@ -89,6 +92,7 @@ public struct PEFTConfiguration: Sendable, Encodable {
     try fields.encode(bias, forKey: "bias")
     // Older versions of PEFT warn of a field they do not know.
     if ensuresWeightTying { try fields.encode(true, forKey: "ensure_weight_tying") }
+    if let version { try fields.encode(version, forKey: "peft_version") }
     try fields.encode(0.0, forKey: "lora_dropout")
     // True makes PEFT expect trained weights from the file and nothing computed from the base model.
     try fields.encode(true, forKey: "init_lora_weights")

@@ -28,11 +28,25 @@ extension PEFTNaming {
     FusedExpert(loadedName(ofStack: stack.tensor), index: stack.index, count: stack.count)
   }
 
+  /// What Transformers 5 calls a tensor of a block with experts; nil if that is its name.
+  func loadedName(ofBlockTensor name: String) -> String? {
+    if let stack = loadedStack(name) { return stack }
+    let router = "block_sparse_moe.router.layer.weight"
+    if name.hasSuffix(router) { return name.dropLast("layer.weight".count) + "weight" }
+    // Mixtral's.
+    return name.contains(".block_sparse_moe.") ? name.replacing(".block_sparse_moe.", with: ".mlp.") : nil
+  }
+
   /// What Transformers calls a stack: as the checkpoint does, but for Granite's.
   func loadedName(ofStack tensor: String) -> String {
     let name = path(of: tensor, role: .experts)
-    let renamed = renamedStacks.first { name.hasSuffix("." + $0.stored) }
-    return renamed.map { name.dropLast($0.stored.count) + $0.loaded } ?? name
+    return loadedStack(name) ?? name
+  }
+
+  private func loadedStack(_ name: String) -> String? {
+    renamedStacks.first { name.hasSuffix("." + $0.stored) }.map {
+      name.dropLast($0.stored.count) + $0.loaded
+    }
   }
 
   /// The parameter that a router is where experts are stacked; nil for what is a module.
@@ -62,9 +76,10 @@ func blocksWithStacks(_ tensorNames: [String]) -> Set<String> {
 }
 
 /// Families of which PEFT takes the inputs of a stored expert's matrix for its rows.
-private let turnedModelTypes: Set = [
-  "gpt_oss", "openai_privacy_filter", "aria", "aria_text", "qwen3_vl_moe", "qwen3_vl_moe_text",
-]
+private let turnedModelTypes = transposedClasses.union(["qwen3_vl_moe", "qwen3_vl_moe_text"])
+
+/// Families whose classes say that their stacks are experts × in × out (`is_transposed`).
+let transposedClasses: Set = ["gpt_oss", "openai_privacy_filter", "aria", "aria_text"]
 
 /// Stacks that Transformers 5 loads under another name than the checkpoint has: Granite's.
 private let renamedStacks = [

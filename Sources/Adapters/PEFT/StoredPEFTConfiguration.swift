@@ -33,6 +33,8 @@ public struct StoredPEFTConfiguration: Sendable {
   public let fanInFanOut: Bool
   /// Ends of names of the adapted parameters that are no layer's weight, such as fused experts.
   public let targetParameters: [String]
+  /// The version of PEFT that wrote the adapter; nil if it does not say.
+  public let version: String?
   /// Whether what is trained of the input embedding is also the head's, where they are tied.
   public let ensuresWeightTying: Bool
 
@@ -66,6 +68,7 @@ public struct StoredPEFTConfiguration: Sendable {
     bias = try fields.text("bias") ?? "none"
     fanInFanOut = try fields.flag("fan_in_fan_out")
     targetParameters = try fields.names("target_parameters") ?? []
+    version = try fields.text("peft_version")
     ensuresWeightTying = try fields.flag("ensure_weight_tying")
   }
 }
@@ -107,6 +110,25 @@ struct ScaleResolver {
     let rank = Double(rank(of: path))
     return alpha(of: path) / (configuration.usesRankStabilizedScale ? rank.squareRoot() : rank)
   }
+}
+
+extension StoredPEFTConfiguration {
+  /// Whether today's PEFT would have both factors of a fused expert the other way round.
+  ///
+  /// Shapes tell it of all experts but those whose matrices are square.
+  func turnsExperts(ofModelType modelType: String?) -> Bool {
+    guard let version = version.flatMap(versionNumbers), version.lexicographicallyPrecedes([0, 19, 1]) else {
+      return false
+    }
+    // Before 0.19.0 all classes were taken for experts × in × out, by 0.19.0 all but those that are.
+    let isTransposed = modelType.map(transposedClasses.contains) ?? false
+    return !isTransposed || !version.lexicographicallyPrecedes([0, 19])
+  }
+}
+
+private func versionNumbers(_ text: String) -> [Int]? {
+  let numbers = text.split(separator: ".").prefix { Int($0) != nil }.compactMap { Int($0) }
+  return numbers.isEmpty ? nil : numbers
 }
 
 private func refuseOtherKinds(_ fields: ConfigurationFields) throws {

@@ -2,15 +2,15 @@ public import Checkpoints
 public import Foundation
 public import LinearAlgebra
 
-/// One update of an adapter as its file has it: scale · B · A.
+/// One update of an adapter: scale · B · A.
 public struct AdapterUpdate: Sendable, Equatable {
-  /// The path of the module as PEFT sees it; of fused experts, of the parameter: `….mlp.experts.gate_up_proj`.
+  /// The path of the module as PEFT sees it; of one expert of a fused parameter, `FusedExpert.path`.
   public let path: String
-  /// What the names of its tensors begin with in PEFT's file: `base_model.model.` and the module's path.
-  public let tensorPrefix: String
-  /// What the factors stand for.
-  public let kind: Kind
-  /// The inner dimension, of fused experts that of each.
+  /// Whether it is the transpose of an embedding table's change.
+  public let isEmbedding: Bool
+  /// Which expert it is of, if PEFT has the factors of all of them in one pair.
+  public let expert: FusedExpert?
+  /// The inner dimension.
   public let rank: Int
   /// Columns of A: the inputs; the vocabulary of an embedding.
   public let inputCount: Int
@@ -19,26 +19,14 @@ public struct AdapterUpdate: Sendable, Equatable {
   /// What B·A is multiplied by.
   public let scale: Double
 
-  /// What factors stand for.
-  public enum Kind: Sendable, Equatable {
-    /// Outputs × inputs of a linear layer.
-    case linear
-    /// The transpose of an embedding table's change.
-    case embedding
-    /// One matrix an expert: PEFT's `target_parameters` on a three-dimensional parameter.
-    ///
-    /// Row e·r + k of A is component k of expert e, column k·E + e of B too.
-    case experts(Int)
-  }
-
   /// Describes an update.
   public init(
-    path: String, tensorPrefix: String, kind: Kind, rank: Int, inputCount: Int, outputCount: Int,
-    scale: Double
+    path: String, isEmbedding: Bool = false, expert: FusedExpert? = nil, rank: Int, inputCount: Int,
+    outputCount: Int, scale: Double
   ) {
     self.path = path
-    self.tensorPrefix = tensorPrefix
-    self.kind = kind
+    self.isEmbedding = isEmbedding
+    self.expert = expert
     self.rank = rank
     self.inputCount = inputCount
     self.outputCount = outputCount
@@ -46,11 +34,11 @@ public struct AdapterUpdate: Sendable, Equatable {
   }
 }
 
-/// Both factors of one update, as stored, in single precision.
+/// Both factors of one update in single precision.
 public struct UpdateFactors: Sendable {
-  /// Rank × inputs; experts below each other.
+  /// Rank × inputs.
   public let a: SharedMatrix<Float>
-  /// Outputs × rank; experts interleaved.
+  /// Outputs × rank.
   public let b: SharedMatrix<Float>
 
   /// Takes over two factors.
@@ -76,6 +64,8 @@ public protocol UpdateSource {
   var otherTensors: [TensorLocation] { get }
   /// The bytes of PEFT's `adapter_config.json`.
   var configuration: Data { get }
+  /// What it says about the factors.
+  var settings: StoredPEFTConfiguration { get }
   /// The type that all factors are stored in; nil if there are several, or another one.
   var factorType: FactorType? { get }
   /// The factors of the update at an index.

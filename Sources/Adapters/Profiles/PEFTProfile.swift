@@ -15,16 +15,17 @@ struct PEFTProfile {
 
   /// One pair of factors of the file.
   private struct Pair {
-    let prefix: String
-    let isEmbedding: Bool
-    let source: Int
-    /// One, or all experts of a fused update.
-    let parts: [WeightUpdate]
+    /// What the names of its factors begin with, after PEFT's own prefix.
+    let path: String
+    /// The parameter, if all its experts are in the pair.
+    let parameter: String?
+    /// One, or one an expert.
+    var parts: [WeightUpdate]
     let scaling: UniformScaling
 
-    var nameOfA: String { prefix + (isEmbedding ? ".lora_embedding_A" : ".lora_A.weight") }
-    var nameOfB: String { prefix + (isEmbedding ? ".lora_embedding_B" : ".lora_B.weight") }
-    var isFused: Bool { parts[0].expert.map { $0.count == parts.count } ?? false }
+    var nameOfA: String { prefix + (parts[0].isEmbedding ? "lora_embedding_A" : "lora_A.weight") }
+    var nameOfB: String { prefix + (parts[0].isEmbedding ? "lora_embedding_B" : "lora_B.weight") }
+    private var prefix: String { "base_model.model.\(path)." }
     var shapeOfA: [Int] { [parts.count * scaling.rank, parts[0].inputCount] }
     var shapeOfB: [Int] { [parts[0].outputCount, scaling.rank * parts.count] }
   }
@@ -38,14 +39,16 @@ struct PEFTProfile {
       metadata: ["format": "pt"])
     var reader = CachedFactors(source)
     for pair in pairs {
-      let whole = try reader.factors(at: pair.source)
       let factors =
-        pair.isFused
-        ? pair.scaling.fusedFactors(of: pair.parts, in: whole)
-        : pair.scaling.factors(of: pair.parts[0], in: whole)
-      let path = pair.parts[0].path
-      try writer.write(factorType.encode(factors.a.matrix, of: path), to: pair.nameOfA, shape: pair.shapeOfA)
-      try writer.write(factorType.encode(factors.b.matrix, of: path), to: pair.nameOfB, shape: pair.shapeOfB)
+        pair.parameter == nil
+        ? pair.scaling.factors(of: pair.parts[0], in: try reader.factors(at: pair.parts[0].source))
+        : try pair.scaling.fusedFactors(of: pair.parts) { try reader.factors(at: $0.source) }
+      let (a, b) = (
+        try factorType.encode(factors.a.matrix, of: pair.path),
+        try factorType.encode(factors.b.matrix, of: pair.path)
+      )
+      try writer.write(a, to: pair.nameOfA, shape: pair.shapeOfA)
+      try writer.write(b, to: pair.nameOfB, shape: pair.shapeOfB)
     }
     for tensor in others {
       let file = try RandomAccessFile(path: tensor.filePath)
@@ -54,29 +57,26 @@ struct PEFTProfile {
     }
     try writer.finish()
     try writeDurably(
-      [UInt8](configuration(pairs, original: source.configuration, path: source.path)),
+      [UInt8](configuration(pairs, of: source)),
       to: folder + "/adapter_config.json")
   }
 
   private func pairs(of updates: [AdapterUpdate]) -> [Pair] {
     let divided = Dictionary(grouping: WeightUpdates(updates, model: model).weights, by: \.source)
-    return updates.enumerated().flatMap { index, update in
+    var pairs: [Pair] = []
+    for (index, update) in updates.enumerated() {
       let scaling = uniform ?? UniformScaling(rank: update.rank, scale: update.scale)
       let own = divided[index] ?? []
-      let fused = update.experts(source: index, model: model)
-      if dividesExperts && !fused.isEmpty && !own.isEmpty {
-        return own.map {
-          Pair(
-            prefix: "base_model.model." + $0.path, isEmbedding: false, source: index, parts: [$0],
-            scaling: scaling)
-        }
+      guard let expert = update.expert, own.isEmpty || !dividesExperts else {
+        pairs += own.map { Pair(path: $0.path, parameter: nil, parts: [$0], scaling: scaling) }
+        continue
       }
-      return [
-        Pair(
-          prefix: update.tensorPrefix, isEmbedding: update.kind == .embedding, source: index,
-          parts: fused.isEmpty ? own : fused, scaling: scaling)
-      ]
+      if pairs.last?.parameter != expert.parameter {
+        pairs.append(Pair(path: expert.wrapper, parameter: expert.parameter, parts: [], scaling: scaling))
+      }
+      pairs[pairs.count - 1].parts.append(WeightUpdate(update, source: index))
     }
+    return pairs
   }
 
   private func slots(of pair: Pair) -> [SafetensorsWriter.Slot] {
@@ -91,9 +91,10 @@ struct PEFTProfile {
   }
 
   /// The adapter's configuration with what is different now.
-  private func configuration(_ pairs: [Pair], original: Data, path: String) throws -> Data {
-    guard var fields = try JSONSerialization.jsonObject(with: original) as? [String: Any] else {
-      throw PEFTAdapterError.malformedConfiguration(path: path, problem: "is no JSON object; get it again")
+  private func configuration(_ pairs: [Pair], of source: any UpdateSource) throws -> Data {
+    guard var fields = try JSONSerialization.jsonObject(with: source.configuration) as? [String: Any] else {
+      throw PEFTAdapterError.malformedConfiguration(
+        path: source.path, problem: "is no JSON object; get it again")
     }
     let largest = pairs.map(\.scaling.rank).max() ?? 1
     let scale = uniform?.scale ?? pairs.first { $0.scaling.rank == largest }?.scaling.scale ?? 1
@@ -110,9 +111,12 @@ struct PEFTProfile {
       fields["lora_bias"] = false
       fields["bias"] = "none"
     }
-    if pairs.contains(where: { $0.parts[0].expert != nil && !$0.isFused }) {
-      fields["target_modules"] = pairs.filter { !$0.isFused }.map { $0.parts[0].path }.sorted()
-      fields["target_parameters"] = NSNull()
+    let isDivided = pairs.contains {
+      $0.parameter == nil && source.updates[$0.parts[0].source].expert != nil
+    }
+    if isDivided {
+      fields["target_modules"] = pairs.filter { $0.parameter == nil }.map(\.path).sorted()
+      if pairs.allSatisfy({ $0.parameter == nil }) { fields["target_parameters"] = NSNull() }
       fields["layers_to_transform"] = NSNull()
     }
     return try JSONSerialization.data(
@@ -121,10 +125,9 @@ struct PEFTProfile {
   }
 
   private func patterns(_ pairs: [Pair], _ value: (UniformScaling) -> Any) -> [String: Any] {
+    // PEFT holds patterns against a parameter's own path, not its wrapper's.
     Dictionary(
-      pairs.map {
-        (anchoredPattern(String($0.prefix.dropFirst("base_model.model.".count))), value($0.scaling))
-      },
+      pairs.map { (anchoredPattern($0.parameter ?? $0.path), value($0.scaling)) },
       uniquingKeysWith: { first, _ in first })
   }
 }

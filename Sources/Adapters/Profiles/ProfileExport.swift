@@ -18,7 +18,7 @@ public struct ProfileExport {
   public init(
     _ source: any UpdateSource, for profile: ConsumerProfile, model: ConsumerModel?, factorType: FactorType?
   ) {
-    self.source = source
+    self.source = TodaysExperts(source, model: model)
     self.profile = profile
     self.model = model
     self.factorType = factorType
@@ -93,19 +93,21 @@ public struct ProfileExport {
     var sentences: [String] = []
     if fused > 0 {
       sentences.append(
-        "vllm: \(fused) fused updates of experts stay fused, which vLLM takes for some models only, and only with "
-          + "gate_up_proj and down_proj together")
+        "vllm: \(fused) fused updates of experts stay fused: vLLM takes them only with --enable-mixed-moe-lora-format and "
+          + "is_3d_lora_weight in the request, gate_up_proj and down_proj together, and passes over mixtral's"
+          + (dividesExperts ? "" : "; --for vllm takes them apart"))
     }
-    let special = source.updates.filter { $0.kind == .embedding || $0.path.hasSuffix("lm_head") }.map(\.path)
+    let special = source.updates.filter { $0.isEmbedding || $0.path.hasSuffix("lm_head") }.map(\.path)
     if !special.isEmpty {
       sentences.append(
-        "vllm: adapters of \(special.joined(separator: " and ")) are taken for some models only")
+        "vllm: adapters of \(special.joined(separator: " and ")) are taken for some models only; for others vLLM "
+          + "refuses the whole adapter")
     }
     return sentences
   }
 
   private var fusedCount: Int {
-    source.updates.count { if case .experts = $0.kind { true } else { false } }
+    Set(source.updates.compactMap(\.expert).filter { $0.count > 1 }.map(\.parameter)).count
   }
 
   private func writeGGUF(to path: String) throws -> [String] {
@@ -143,7 +145,7 @@ public struct ProfileExport {
     let named = ConsumerWeights(divided.weights, expertCount: model?.expertCount, place: place)
     var leftOut = named.leftOut
     leftOut += divided.undivided.map {
-      (source.updates[$0].path, "fused experts of this model or shape cannot be taken apart")
+      ($0, "fused experts of this model or shape cannot be taken apart")
     }
     guard !named.weights.isEmpty else {
       let first = leftOut.first ?? ("", "it has none")

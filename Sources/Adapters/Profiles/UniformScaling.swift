@@ -41,18 +41,21 @@ struct UniformScaling: Equatable {
     return UpdateFactors(a: a, b: b)
   }
 
-  /// The factors of a fused update of experts that stays fused, in PEFT's order and the way round it has today.
+  /// The factors of all experts of a parameter, padded and scaled, in PEFT's order.
   ///
   /// - Parameters:
   ///   - parts: One an expert, in order.
-  ///   - whole: The factors of the update.
-  /// - Returns: Both factors, padded and scaled.
-  func fusedFactors(of parts: [WeightUpdate], in whole: UpdateFactors) -> UpdateFactors {
+  ///   - read: Reads the factors of the update that one is of.
+  /// - Returns: Both factors.
+  /// - Throws: What reading throws.
+  func fusedFactors(
+    of parts: [WeightUpdate], read: (WeightUpdate) throws -> UpdateFactors
+  ) rethrows -> UpdateFactors {
     let (count, first) = (parts.count, parts[0])
     let a = Matrix<Float>(uninitializedRows: count * rank, columns: first.inputCount)
     let b = Matrix<Float>(uninitializedRows: first.outputCount, columns: rank * count)
     for (expert, part) in parts.enumerated() {
-      let own = factors(of: part, in: whole)
+      let own = factors(of: part, in: try read(part))
       a.view.rows(expert * rank..<(expert + 1) * rank).copy(from: own.a.matrix.view)
       for component in 0..<rank {
         let column = component * count + expert

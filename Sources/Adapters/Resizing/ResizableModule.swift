@@ -26,7 +26,7 @@ public struct ResizableModule: ~Copyable {
   public var spectrum: ModuleSpectrum {
     ModuleSpectrum(
       module: module.path, values: values, shape: [module.outputCount, module.inputCount], energy: 0,
-      isComplete: true, binadeEnergy: 0)
+      isComplete: true, binadeEnergy: 0, rankSet: AdapterLayout.Module(module, rank: values.count).rankSet)
   }
 
   /// Factors of scale 1 for some of the singular values, which may have been changed: √|σ| on each side.

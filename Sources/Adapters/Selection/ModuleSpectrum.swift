@@ -12,11 +12,15 @@ public struct ModuleSpectrum: Sendable {
   public var isComplete: Bool
   /// Σ 4^⌊log₂|w|⌋ over the fine-tuned model's values.
   public var binadeEnergy: Double
+  /// Modules of one such name are stored with one rank, that of the largest; nil for a module with a rank of its own.
+  public var rankSet: String?
 
   /// A spectrum of given parts.
   public init(
-    module: String, values: [Double], shape: [Int], energy: Double, isComplete: Bool, binadeEnergy: Double
+    module: String, values: [Double], shape: [Int], energy: Double, isComplete: Bool, binadeEnergy: Double,
+    rankSet: String? = nil
   ) {
+    self.rankSet = rankSet
     self.module = module
     self.values = values
     self.shape = shape
@@ -36,7 +40,7 @@ public struct ModuleSpectrum: Sendable {
       module: module.module, values: values, shape: [module.outputCount, module.inputCount],
       energy: module.energy,
       isComplete: module.rank == module.shape.min() || module.rank < module.requestedRank,
-      binadeEnergy: module.binadeEnergy)
+      binadeEnergy: module.binadeEnergy, rankSet: AdapterLayout.Module(module, rank: module.rank).rankSet)
   }
 
   /// The shorter side: how many singular values there are, zeros included.

@@ -7,6 +7,8 @@
 /// the one with the most energy, and of all that have as much energy the cheapest. Where every triplet costs the same
 /// there is nothing else, and the choice is the best for any budget. Where costs differ, a budget may end inside a triplet: the
 /// next ones that still fit fill it, and the best choice, a knapsack, has at most the energy of that one triplet more.
+///
+/// Modules that are stored with one rank, such as the experts of a layer, take their triplets of one number together or not.
 public enum TripletBudget: Sendable, Codable, Equatable {
   /// At most so many numbers in all factors.
   case parameters(Int)
@@ -15,14 +17,15 @@ public enum TripletBudget: Sendable, Codable, Equatable {
   /// At least this share of the energy of all modules as they were decomposed, with as few numbers as possible.
   case energy(Double)
 
-  /// A triplet on the list.
+  /// On the list: a triplet of one module, or one of each module of a set.
   private struct Candidate {
-    let module: Int
-    let position: Int
+    let members: [(module: Int, position: Int)]
     let energy: Double
     let cost: Int
 
     var density: Double { energy / Double(cost) }
+    /// Tells it from all others.
+    var place: (module: Int, position: Int) { members[0] }
   }
 
   /// Chooses among the triplets that other rules leave.
@@ -31,19 +34,22 @@ public enum TripletBudget: Sendable, Codable, Equatable {
   ///   - choices: What they leave of each module.
   ///   - spectra: Each module's.
   ///   - bytesPerNumber: The width of the factors' type.
+  ///   - byteCount: What is stored of factors of given ranks, if that is more than these.
   /// - Returns: What the budget leaves, and the share of the energy where it cannot be reached.
   package func spread(
-    _ choices: [TripletChoice], _ spectra: [ModuleSpectrum], bytesPerNumber: Int
-  ) -> (choices: [TripletChoice], unreached: Double?) {
-    let sorted = choices.enumerated().flatMap { module, choice in
-      listed(choice, spectra[module]).enumerated().map { position, value in
-        Candidate(
-          module: module, position: position, energy: value * value, cost: spectra[module].tripletCost)
-      }
-    }.sorted { ($1.density, $0.module, $0.position) < ($0.density, $1.module, $1.position) }
+    _ choices: [TripletChoice], _ spectra: [ModuleSpectrum], bytesPerNumber: Int,
+    byteCount: (([Int]) throws -> Int)? = nil
+  ) rethrows -> (choices: [TripletChoice], unreached: Double?) {
+    let sorted = rankSets(spectra).flatMap { candidates($0, choices, spectra) }.sorted {
+      ($1.density, $0.place.module, $0.place.position) < ($0.density, $1.place.module, $1.place.position)
+    }
     switch self {
-    case .parameters(let count): return (chosen(fitting(sorted, count), choices), nil)
-    case .bytes(let count): return (chosen(fitting(sorted, count / bytesPerNumber), choices), nil)
+    case .parameters(let count):
+      return (
+        try fitting(sorted, count, choices) { try byteCount?($0) ?? 0 <= count * bytesPerNumber }, nil
+      )
+    case .bytes(let count):
+      return (try fitting(sorted, count / bytesPerNumber, choices) { try byteCount?($0) ?? 0 <= count }, nil)
     case .energy(let share):
       let total = spectra.reduce(0) { $0 + $1.energy }
       // Sums in another order differ in their last bits.
@@ -53,19 +59,59 @@ public enum TripletBudget: Sendable, Codable, Equatable {
     }
   }
 
+  /// The numbers of the modules that are stored with one rank each, or together.
+  private func rankSets(_ spectra: [ModuleSpectrum]) -> [[Int]] {
+    let names = spectra.enumerated().map { $1.rankSet ?? "\($0)" }
+    return Dictionary(grouping: spectra.indices) { names[$0] }.values.sorted { $0[0] < $1[0] }
+  }
+
+  /// The triplets of some modules that are taken together or not.
+  private func candidates(
+    _ modules: [Int], _ choices: [TripletChoice], _ spectra: [ModuleSpectrum]
+  ) -> [Candidate] {
+    let values = modules.map { listed(choices[$0], spectra[$0]) }
+    let cost = modules.reduce(0) { $0 + spectra[$1].tripletCost }
+    return (0..<(values.map(\.count).max() ?? 0)).map { position in
+      let members = modules.indices.filter { position < values[$0].count }
+      return Candidate(
+        members: members.map { (modules[$0], position) },
+        energy: members.reduce(0) { $0 + values[$1][position] * values[$1][position] }, cost: cost)
+    }
+  }
+
   /// The values that the list is sorted by.
   private func listed(_ choice: TripletChoice, _ spectrum: ModuleSpectrum) -> [Double] {
     if case .energy = self { choice.numbers.map { spectrum.values[$0] } } else { choice.values }
   }
 
-  /// Everything from the front of the list that fits.
-  private func fitting(_ sorted: [Candidate], _ budget: Int) -> [Candidate] {
-    var left = budget
-    return sorted.filter { candidate in
-      guard candidate.cost <= left else { return false }
-      left -= candidate.cost
-      return true
+  /// Everything from the front of the list that fits, also with the zeros that are stored beside it.
+  private func fitting(
+    _ sorted: [Candidate], _ budget: Int, _ choices: [TripletChoice], fits: ([Int]) throws -> Bool
+  ) rethrows -> [TripletChoice] {
+    func filling(_ budget: Int) -> [TripletChoice] {
+      var left = budget
+      let front = sorted.filter { candidate in
+        guard candidate.cost <= left else { return false }
+        left -= candidate.cost
+        return true
+      }
+      return chosen(front, choices)
     }
+    var best = filling(budget)
+    if try fits(best.map(\.numbers.count)) { return best }
+    // Sets that are filled up to the rank of a module outside cost more than their own triplets.
+    var (fitting, tooMuch) = (0, budget)
+    best = filling(0)
+    while tooMuch - fitting > 1 {
+      let middle = (fitting + tooMuch) / 2
+      let choices = filling(middle)
+      if try fits(choices.map(\.numbers.count)) {
+        (best, fitting) = (choices, middle)
+      } else {
+        tooMuch = middle
+      }
+    }
+    return best
   }
 
   /// The shortest front part of the list with so much energy, less what is not needed for it, and its energy.
@@ -82,13 +128,14 @@ public enum TripletBudget: Sendable, Codable, Equatable {
     for candidate in front.sorted(by: { ($1.cost, $0.energy) < ($0.cost, $1.energy) })
     where energy - candidate.energy >= wanted {
       energy -= candidate.energy
-      front.removeAll { $0.module == candidate.module && $0.position == candidate.position }
+      front.removeAll { $0.place == candidate.place }
     }
     return (front, energy)
   }
 
   private func chosen(_ candidates: [Candidate], _ choices: [TripletChoice]) -> [TripletChoice] {
-    let positions = Dictionary(grouping: candidates, by: \.module).mapValues { Set($0.map(\.position)) }
+    let positions = Dictionary(grouping: candidates.flatMap(\.members), by: \.module)
+      .mapValues { Set($0.map(\.position)) }
     return choices.enumerated().map { module, choice in
       var left = TripletChoice()
       for position in choice.numbers.indices where positions[module]?.contains(position) ?? false {

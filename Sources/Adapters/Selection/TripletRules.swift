@@ -18,11 +18,13 @@ public struct TripletRules: Sendable, Codable, Equatable {
   /// - Parameters:
   ///   - spectra: Of the modules that the adapter may have.
   ///   - bytesPerNumber: The width of the factors' type.
+  ///   - byteCount: What is stored of factors of given ranks, if that is more than these: some modules are filled up with
+  ///     zeros.
   /// - Returns: What each module gets, and sentences on what could not be had.
   /// - Throws: `SourceError` for a pattern that does not parse or matches no module.
-  public func choices(for spectra: [ModuleSpectrum], bytesPerNumber: Int) throws -> (
-    choices: [TripletChoice], notes: [String]
-  ) {
+  public func choices(
+    for spectra: [ModuleSpectrum], bytesPerNumber: Int, byteCount: (([Int]) throws -> Int)? = nil
+  ) throws -> (choices: [TripletChoice], notes: [String]) {
     let edit = try ParsedEdit(edit, modules: spectra.map(\.module))
     let outcomes = spectra.map(limits.outcome)
     var choices = zip(spectra, outcomes).map { spectrum, outcome in
@@ -30,7 +32,8 @@ public struct TripletRules: Sendable, Codable, Equatable {
     }
     var notes = edit.notes(on: spectra) + limitNotes(spectra, outcomes)
     if let budget {
-      let spread = budget.spread(choices, spectra, bytesPerNumber: bytesPerNumber)
+      let spread = try budget.spread(
+        choices, spectra, bytesPerNumber: bytesPerNumber, byteCount: byteCount)
       choices = spread.choices
       if let reached = spread.unreached {
         notes.append(

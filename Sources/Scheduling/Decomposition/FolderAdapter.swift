@@ -23,12 +23,7 @@ public struct FolderAdapter {
     let choice: TripletChoice
     let requestedRank: Int
 
-    var layout: AdapterLayout.Module {
-      AdapterLayout.Module(
-        path: decomposed.path, role: decomposed.role, layout: decomposed.layout,
-        rowCount: decomposed.shape[0],
-        columnCount: decomposed.shape[1], largestRank: requestedRank, expert: decomposed.expert)
-    }
+    var layout: AdapterLayout.Module { AdapterLayout.Module(decomposed, rank: requestedRank) }
   }
 
   /// Opens the folder and decides what to take of it.
@@ -45,8 +40,10 @@ public struct FolderAdapter {
     let selected = try ModuleSelection.filtered(record.modules, by: request.selection, path: \.module)
     let spectra = try selected.map { ModuleSpectrum($0, values: try folder.values(of: $0)) }
     factorType = request.factorType ?? record.factorType
+    let type = factorType
     let (choices, ruleNotes) = try request.rules.choices(
-      for: spectra, bytesPerNumber: factorType.elementType.bitWidth / 8)
+      for: spectra, bytesPerNumber: type.elementType.bitWidth / 8,
+      byteCount: { try storedByteCount(selected, ranks: $0, type) })
     guard choices.contains(where: { !$0.numbers.isEmpty }) else {
       throw FolderAdapterError.nothingLeft(path: folder.path, moduleCount: selected.count)
     }
@@ -174,6 +171,14 @@ public struct FolderAdapter {
       options: record.options.map { ($0.name + " (decomposition)", $0.value) } + request.optionRows,
       modules: records, leftOut: record.leftOut, stored: stored, notes: notes)
   }
+}
+
+/// The bytes of some modules' factors of given ranks, with the zeros that PEFT wants of experts.
+private func storedByteCount(_ modules: [DecomposedModule], ranks: [Int], _ type: FactorType) throws -> Int {
+  try AdapterLayout(
+    modules: zip(modules, ranks).map { AdapterLayout.Module($0, rank: $1) }, savable: [], factorType: type,
+    writesBias: false
+  ).largestByteCount
 }
 
 extension TripletRules {

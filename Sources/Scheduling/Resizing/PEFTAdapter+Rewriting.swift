@@ -14,11 +14,7 @@ extension PEFTAdapter {
   /// - Throws: `AdapterError` if the parts do not go together.
   func layout(_ ranks: [Int], _ type: FactorType, keeping kept: [SavedTensor]) throws -> AdapterLayout {
     try AdapterLayout(
-      modules: zip(modules, ranks).map { module, rank in
-        AdapterLayout.Module(
-          path: module.path, isEmbedding: module.isEmbedding, outputCount: module.outputCount,
-          inputCount: module.inputCount, largestRank: rank)
-      },
+      modules: zip(modules, ranks).map { AdapterLayout.Module($0, rank: $1) },
       savable: kept.map { tensor in
         // Under the very name it has, which may not be that of the model's tensor.
         let name = tensor.location.name.dropFirst("base_model.model.".count)
@@ -39,6 +35,7 @@ extension PEFTAdapter {
     description.modulesToSave = configuration.modulesToSave
     description.bias = configuration.bias
     description.ensuresWeightTying = configuration.ensuresWeightTying
+    if modules.contains(where: { $0.expert != nil }) { description.version = configuration.version }
     return description
   }
 }

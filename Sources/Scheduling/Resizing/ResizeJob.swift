@@ -22,15 +22,12 @@ public struct ResizeJob {
   public func run(into folder: OutputFolder) throws -> ResizeReport {
     try folder.publishing {
       let adapter = try PEFTAdapter.open(request.adapterPath)
-      guard adapter.configuration.targetParameters.isEmpty else {
-        throw ResizeError.parameters(
-          adapter: adapter.path, names: adapter.configuration.targetParameters)
-      }
       let type = request.factorType ?? adapter.factorType
       let reader = DeltaReader()
       let spectra = try adapter.modules.map { try ResizableModule($0, with: reader).spectrum }
       let chosen = try request.rules.choices(
-        for: spectra, bytesPerNumber: type.elementType.bitWidth / 8)
+        for: spectra, bytesPerNumber: type.elementType.bitWidth / 8,
+        byteCount: { try adapter.layout($0, type, keeping: []).largestByteCount })
       guard chosen.choices.contains(where: { !$0.numbers.isEmpty }) else {
         throw ResizeError.nothingLeft(adapter: adapter.path, moduleCount: spectra.count)
       }
@@ -47,7 +44,11 @@ public struct ResizeJob {
     _ adapter: PEFTAdapter, _ choices: [TripletChoice], as type: FactorType, to path: String,
     _ reader: DeltaReader
   ) throws -> [ResizeReport.Module] {
-    let layout = try adapter.layout(choices.map { max(1, $0.numbers.count) }, type)
+    // PEFT keeps a change of bias beside factors only.
+    let ranks = zip(adapter.modules, choices).map {
+      $0.bias == nil ? $1.numbers.count : max(1, $1.numbers.count)
+    }
+    let layout = try adapter.layout(ranks, type)
     var writer = try PEFTAdapterWriter(
       folder: path, layout: layout,
       description: adapter.description(isWhole: choices.allSatisfy { !$0.numbers.isEmpty }))
@@ -78,7 +79,6 @@ public struct ResizeJob {
     return scaled
   }
 
-  /// PEFT keeps a change of bias beside factors only.
   private func zeroFactors(of module: PEFTAdapter.Module) -> ModuleFactors {
     ModuleFactors(
       a: Matrix(repeating: 0, rows: 1, columns: module.inputCount),

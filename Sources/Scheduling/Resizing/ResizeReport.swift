@@ -69,8 +69,6 @@ private func percent(_ fraction: Double) -> String { String(format: "%.2f %%", 1
 
 /// Why an adapter cannot be resized as asked.
 public enum ResizeError: ExitCoded, CustomStringConvertible, Equatable, Sendable {
-  /// Factors of parameters that are no layer's weight.
-  case parameters(adapter: String, names: [String])
   /// The rules leave no module.
   case nothingLeft(adapter: String, moduleCount: Int)
 
@@ -80,9 +78,6 @@ public enum ResizeError: ExitCoded, CustomStringConvertible, Equatable, Sendable
   /// One sentence with what was found and the remedy.
   public var description: String {
     switch self {
-    case .parameters(let adapter, let names):
-      "\(adapter): adapts the parameters \(names.map { "'\($0)'" }.joined(separator: ", ")) (target_parameters), of "
-        + "which every expert has its own rank; resize knows matrices only"
     case .nothingLeft(let adapter, let count):
       "\(adapter): the rules leave no singular value in any of the \(count) modules; give gentler ones"
     }

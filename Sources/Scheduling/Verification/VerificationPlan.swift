@@ -75,7 +75,7 @@ public struct VerificationPlan: Sendable, Codable {
 
 extension AdapterCoverage.Covered {
   fileprivate var cost: ModuleCost {
-    guard case .factors(let module, _) = addition else { return ModuleCost(measuring: pair) }
+    guard case .factors(let module, _, _) = addition else { return ModuleCost(measuring: pair) }
     return ModuleCost(
       rows: pair.shape[0], columns: pair.shape[1], removing: module.rank,
       byteCount: pair.byteCount + module.byteCount)

@@ -104,7 +104,7 @@ extension VerificationReport.Covered {
   fileprivate init(_ covered: AdapterCoverage.Covered, _ result: VerificationResult) {
     name = covered.name
     shape = covered.pair.shape
-    rank = if case .factors(let module, _) = covered.addition { module.rank } else { nil }
+    rank = if case .factors(let module, _, _) = covered.addition { module.rank } else { nil }
     norm = result.energy.squareRoot()
     residual = result.residualEnergy.squareRoot()
     loss = ratio(residual, norm)

@@ -82,7 +82,7 @@ func adapterSource(
   let change = try Projection(
     removing: try openUpdates(other), from: try openUpdates(adapter.path), on: projection.side)
   return (
-    try ProjectedSource(source, change),
+    ProjectedSource(source, change),
     ["--project-out changes \(change.affected.count) of \(adapter.modules.count) modules"]
   )
 }
