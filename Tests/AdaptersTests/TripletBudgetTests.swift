@@ -155,18 +155,15 @@ import Testing
       let ranks = chosen.map(\.numbers.count)
       #expect(ranks[0] == ranks[3] && ranks[1] == min(2, ranks[0]))
       #expect(30 * ranks[0] + 10 * ranks[2] <= budget)
-      let best =
-        (0...4).flatMap { set in
-          (0...4).filter { 30 * set + 10 * $0 <= budget }.map { alone in
-            energy(zip(choices, [set, set, alone, set]).map { $0.prefix($1) })
-          }
-        }.max() ?? 0
+      func energy(_ set: Int, _ alone: Int) -> Double {
+        self.energy(zip(choices, [set, set, alone, set]).map { $0.prefix($1) })
+      }
+      let pairs = (0...4).flatMap { set in (0...4).map { alone in (set, alone) } }
+      let affordable = pairs.filter { 30 * $0.0 + 10 * $0.1 <= budget }
+      let best = affordable.map { energy($0.0, $0.1) }.max() ?? 0
       // Of unlike costs, the last that fits may not be the best: at most the energy of one candidate is missing.
-      let largest =
-        (0..<4).map { position in
-          [0, 1, 3].reduce(0) { $0 + (choices[$1].values.dropFirst(position).first.map { $0 * $0 } ?? 0) }
-        }.max() ?? 0
-      #expect(energy(chosen) > best - largest)
+      let largest = (1...4).map { energy($0, 0) - energy($0 - 1, 0) }.max() ?? 0
+      #expect(self.energy(chosen) > best - largest)
     }
   }
 

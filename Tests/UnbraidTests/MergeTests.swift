@@ -217,8 +217,18 @@ extension UnbraidSuite {
       #expect(model.status == 65)
       #expect(
         model.errorOutput
-          == "unbraid: \(folder.file("base"))/model.safetensors: tensor '\(Name.up).weight' is nan at [1, 5], to which "
-          + "nothing can be added; get the file again\n")
+          == "unbraid: \(folder.file("base"))/model.safetensors: tensor '\(Name.up).weight' is nan at [1, 5], which "
+          + "makes no model; get the file again\n")
+
+      var whole = LoRAFixture()
+      whole.add(Name.up, out: 48, in: 32, rank: 4)
+      whole.add("\(Name.norm).weight", [16], (0..<16).map { $0 == 3 ? .infinity : 1 })
+      try whole.write(to: folder.file("whole"))
+      let saved = try Workspace.run([
+        "merge", folder.file("sound"), folder.file("whole"), "-o", folder.file("out"),
+      ])
+      #expect(saved.status == 65)
+      #expect(saved.errorOutput.contains("tensor 'base_model.model.\(Name.norm).weight' is inf at [0, 3], "))
 
       let damaged = folder.file("damaged")
       adapter.tensors[1] = FixtureTensor(

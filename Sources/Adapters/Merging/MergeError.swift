@@ -47,7 +47,7 @@ public enum MergeError: Error, CustomStringConvertible, Equatable, Sendable {
       "tensor '\(tensor)' would be no finite \(elementType.rawValue) number at [\(row), \(column)]; "
         + "give the adapter a smaller weight, or a model in a wider type"
     case .damaged(let file, let tensor, let row, let column, let value):
-      "\(file): tensor '\(tensor)' is \(value) at [\(row), \(column)], to which nothing can be added; get the file again"
+      "\(file): tensor '\(tensor)' is \(value) at [\(row), \(column)], which makes no model; get the file again"
     case .notInBoth(let tensor):
       "the adapter changes '\(tensor)', which is not in both models with one shape; give the fine-tune of this base"
     case .otherExperts(let adapter, let parameter, let count, let tensor, let found):

@@ -31,14 +31,15 @@ struct TensorUpdate: Sendable {
 
   /// The tensor's new bytes, in its own type.
   func applied(to tensor: TensorLocation, with reader: DeltaReader) throws -> [UInt8] {
-    // One that takes the model's place whole is copied, not computed.
+    // One that takes the model's place whole is not computed: it keeps its bits, and is looked through.
     let sole = replacements.count == 1 && replacements[0].weight == 1 ? replacements[0].location : nil
     let start = sole ?? tensor
     let bytes = try reader.readBytes(start)
-    if products.isEmpty, biasChanges.isEmpty, let sole, sole.elementType == tensor.elementType {
+    let isWritable = [.f32, .bf16, .f16].contains(tensor.elementType)
+    if products.isEmpty, biasChanges.isEmpty, !isWritable, let sole, sole.elementType == tensor.elementType {
       return bytes
     }
-    guard [.f32, .bf16, .f16].contains(tensor.elementType), start.elementType.isReadableAsFloat else {
+    guard isWritable, start.elementType.isReadableAsFloat else {
       throw MergeError.unwritable(tensor: tensor.name, elementType: tensor.elementType)
     }
     let addends = try replacementAddends(sole, tensor, reader) + productAddends(reader) + biasAddends(reader)

@@ -131,6 +131,8 @@ extension JobStop {
   ///
   /// - Throws: `JobStopped`.
   fileprivate mutating func leaveIfAsked(withinUnit: Bool) throws {
+    // Signals that leave no time have a thread of their own.
+    guard StopSignals.urgent == nil else { return }
     if let news = news() { _ = begin(news) }
     if let request, !withinUnit || request.isUrgent || isOverdue { throw JobStopped(request) }
   }
