@@ -103,7 +103,7 @@ def experts_of_folders_load(folder):
         unbraid("decompose", here / "base", here / "tuned", "-o", here / "triplets", "--rank", 8)
         unbraid("joint", here / "base", here / "tuned", "-o", here / "joint", "--rank", 32)
         for kind, source, options in (("energy", "triplets", ["--energy", 0.7]), ("alpha", "triplets", ["--alpha", 12]),
-                                      ("joint", "joint", [])):
+                                      ("of joint", "joint", [])):
             unbraid("adapter", here / source, "-o", here / kind, *options)
             unbraid("merge", here / "base", here / kind, "-o", here / f"{kind} merged")
             error = distance(with_adapter(here / "base", here / kind), saved(here / f"{kind} merged"), saved(here / "base"))
