@@ -57,7 +57,7 @@ extension UnbraidSuite {
       let cut = try modelTensors(folder.file("cut"))
       #expect(cut.mapValues(\.bytes) == merged.mapValues(\.bytes))
       let names = { try FileManager.default.contentsOfDirectory(atPath: folder.file($0)).sorted() }
-      #expect(try names("merged") == names("base"))
+      #expect(try names("merged") == (names("base") + ["unbraid.json"]).sorted())
       #expect(try names("cut").count > names("base").count)
     }
 
@@ -224,11 +224,16 @@ extension UnbraidSuite {
       whole.add(Name.up, out: 48, in: 32, rank: 4)
       whole.add("\(Name.norm).weight", [16], (0..<16).map { $0 == 3 ? .infinity : 1 })
       try whole.write(to: folder.file("whole"))
-      let saved = try Workspace.run([
-        "merge", folder.file("sound"), folder.file("whole"), "-o", folder.file("out"),
-      ])
-      #expect(saved.status == 65)
-      #expect(saved.errorOutput.contains("tensor 'base_model.model.\(Name.norm).weight' is inf at [0, 3], "))
+      for weight in ["", "=0.5"] {
+        let saved = try Workspace.run([
+          "merge", folder.file("sound"), folder.file("whole") + weight, "-o", folder.file("out"),
+        ])
+        #expect(saved.status == 65)
+        #expect(
+          saved.errorOutput.hasPrefix(
+            "unbraid: \(folder.file("whole"))/adapter_model.safetensors: "
+              + "tensor 'base_model.model.\(Name.norm).weight' is inf at [0, 3], "), "\(saved.errorOutput)")
+      }
 
       let damaged = folder.file("damaged")
       adapter.tensors[1] = FixtureTensor(

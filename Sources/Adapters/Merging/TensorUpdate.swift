@@ -42,8 +42,8 @@ struct TensorUpdate: Sendable {
     guard isWritable, start.elementType.isReadableAsFloat else {
       throw MergeError.unwritable(tensor: tensor.name, elementType: tensor.elementType)
     }
-    let addends = try replacementAddends(sole, tensor, reader) + productAddends(reader) + biasAddends(reader)
-    let source = StoredMatrix(bytes, start.elementType, columnCount: tensor.shape.last ?? 1)
+    let addends = try replacementAddends(sole, reader) + productAddends(reader) + biasAddends(reader)
+    let source = start.stored(bytes)
     let original = sole == nil || replacements.count > 1 ? source : nil
     let result = source.rewritten(as: tensor.elementType) { rows, panel in
       for addend in addends { addend.add(to: panel, rows, original) }
@@ -51,11 +51,8 @@ struct TensorUpdate: Sendable {
     switch result {
     case .bytes(let bytes): return bytes
     case .notFinite(let row, let column):
-      let value = source.value(row: row, column: column)
-      guard value.isFinite else {
-        let place = start.matrix(ofRow: row)
-        throw MergeError.damaged(
-          file: start.filePath, tensor: place.name, row: place.row, column: column, value: value)
+      for source in [start] + replacements.map(\.location) {
+        try source.checkFinite(row: row, column: column, with: reader)
       }
       let place = tensor.matrix(ofRow: row)
       throw MergeError.notFinite(
@@ -64,14 +61,13 @@ struct TensorUpdate: Sendable {
   }
 
   private func replacementAddends(
-    _ sole: TensorLocation?, _ tensor: TensorLocation, _ reader: DeltaReader
+    _ sole: TensorLocation?, _ reader: DeltaReader
   ) throws -> [Addend] {
     guard sole == nil else { return [] }
     return try replacements.map { replacement in
       .difference(
-        StoredMatrix(
-          try reader.readBytes(replacement.location), replacement.location.elementType,
-          columnCount: tensor.shape.last ?? 1), factor: Float(replacement.weight))
+        replacement.location.stored(try reader.readBytes(replacement.location)),
+        factor: Float(replacement.weight))
     }
   }
 
@@ -128,6 +124,20 @@ private enum Addend {
 }
 
 extension TensorLocation {
+  /// Its bytes as a matrix, the last dimension as columns.
+  fileprivate func stored(_ bytes: [UInt8]) -> StoredMatrix {
+    StoredMatrix(bytes, elementType, columnCount: shape.last ?? 1)
+  }
+
+  /// Sees that it holds a finite number at a place.
+  fileprivate func checkFinite(row: Int, column: Int, with reader: DeltaReader) throws {
+    let value = stored(try reader.readBytes(self)).value(row: row, column: column)
+    guard !value.isFinite else { return }
+    let place = matrix(ofRow: row)
+    throw MergeError.damaged(
+      file: filePath, tensor: place.name, row: place.row, column: column, value: value)
+  }
+
   /// The matrix that a row is in, of those that lie one below the other in a stack, and its number there.
   fileprivate func matrix(ofRow row: Int) -> (name: String, row: Int) {
     guard shape.count == 3 else { return (name, row) }
