@@ -60,9 +60,18 @@ import Testing
     let large = module(28_672, 8192, name: "large")
     #expect(
       throws: PlanError.outOfMemory(
-        module: "large", neededBytes: large.cost.memory(sharedBy: 2), rankCount: 2, allowedBytes: 200 << 20)
+        module: "large", neededBytes: large.cost.memory(sharedBy: 2), rankCount: 2, allowedBytes: 200 << 20,
+        moreRanksHelp: true)
     ) {
       try TeamPlanner(rankCount: 2, memoryPerRank: 200 << 20).teams([large], unitNumbers: [0])
+    }
+    // More than sixteen never share one.
+    #expect(
+      throws: PlanError.outOfMemory(
+        module: "large", neededBytes: large.cost.memory(sharedBy: 16), rankCount: 16, allowedBytes: 1 << 20,
+        moreRanksHelp: false)
+    ) {
+      try TeamPlanner(rankCount: 40, memoryPerRank: 1 << 20).teams([large], unitNumbers: [0])
     }
   }
 }

@@ -108,6 +108,7 @@ extension UnbraidSuite {
       #expect(result.status == 64)
       let sentence = try #require(result.sentences.first)
       #expect(sentence.contains("needs") && sentence.contains("--memory-per-rank allows 105 MB"))
+      #expect(result.errorOutput.components(separatedBy: "--memory-per-rank allows").count == 2)
       #expect(!FileManager.default.fileExists(atPath: workspace.outputPath))
     }
 

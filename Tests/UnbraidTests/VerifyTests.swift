@@ -56,6 +56,19 @@ extension UnbraidSuite {
         ])
       #expect(refused.status == 64)
       #expect(refused.errorOutput.contains("_proj' needs 153 MB a rank when 1 rank works on it, "))
+      #expect(refused.errorOutput.contains("; start more ranks, allow more memory"))
+    }
+
+    @Test("memory that is too little is said once, by one of the ranks")
+    func tooLittleMemory() throws {
+      let workspace = try Workspace()
+      #expect(try workspace.extract(["--rank", "4"]).status == 0)
+      let result = try Workspace.run(
+        [
+          "verify", workspace.basePath, workspace.tunedPath, workspace.outputPath, "--memory-per-rank", "1M",
+        ], ranks: 2)
+      #expect(result.status == 64)
+      #expect(result.errorOutput.components(separatedBy: "--memory-per-rank allows").count == 2)
     }
 
     @Test("an update beyond single precision is an error with the module's name")

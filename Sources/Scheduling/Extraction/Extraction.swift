@@ -135,7 +135,7 @@ public struct Extraction {
     }
     let work = ExtractionWork(
       plan, mpiRank: world.rank, threadCount: resources.threadCount, outlivesFailures: outlivesFailures)
-    let teams = try plan.teams(for: resources)
+    let teams = try world.shared { try plan.teams(for: resources) }
     let job = DistributedJob(
       work, units: plan.units.map(plan.jobUnit), teams: teams, finished: finished,
       headCoordinates: resources.headCoordinates,

@@ -7,4 +7,12 @@ extension Communicator {
     let bytes = rank == 0 ? Array(try JSONEncoder().encode(make())) : []
     return try JSONDecoder().decode(Value.self, from: Data(try broadcast(bytes, root: 0)))
   }
+
+  /// Collective: lets rank 0 see that nothing stands in a job's way, so that a refusal is said once.
+  func checkOnce(_ check: () throws -> Void) throws {
+    _ = try shared {
+      try check()
+      return true
+    }
+  }
 }

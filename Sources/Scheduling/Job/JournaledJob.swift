@@ -28,7 +28,7 @@ public struct JournaledJob<Plan: UnitPlan> {
     notify: @escaping @Sendable (String) -> Void, onProgress: (UnitProgress) -> Void
   ) throws -> Plan.Outcome? {
     let start = secondsNow()
-    try plan.checkMemory(resources)
+    try world.checkOnce { try plan.checkMemory(resources) }
     try plan.inputs.checkOnAllHosts(world, notify: notify)
     guard world.rank == 0, let folder else {
       _ = try runUnits(on: world, finished: world.shared { [] }) { _, _ in }

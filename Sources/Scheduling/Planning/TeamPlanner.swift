@@ -15,6 +15,8 @@ package struct TeamPlanner {
   package let model: ScalingModel
   /// Shorter modules are not worth an agreement between ranks.
   private static let shortestShared = 0.02
+  /// More ranks than these never share a module.
+  private static let largestTeam = 16
 
   package init(
     rankCount: Int, memoryPerRank: Int, allowsTeams: Bool = true, model: ScalingModel = .rough
@@ -46,7 +48,9 @@ package struct TeamPlanner {
   }
 
   private func sizes(for cost: ModuleCost) -> [Int] {
-    (0...4).map { 1 << $0 }.filter { $0 == 1 || (allowsTeams && $0 <= rankCount && $0 <= cost.largestTeam) }
+    [1, 2, 4, 8, Self.largestTeam].filter {
+      $0 == 1 || (allowsTeams && $0 <= rankCount && $0 <= cost.largestTeam)
+    }
   }
 
   /// The smallest team that holds a module beside a share of the next: of its own size if none is given.
@@ -61,7 +65,8 @@ package struct TeamPlanner {
     if let size = sizes.first(where: { memory($0) <= memoryPerRank }) { return size }
     let largest = sizes.last ?? 1
     throw .outOfMemory(
-      module: module.name, neededBytes: memory(largest), rankCount: largest, allowedBytes: memoryPerRank)
+      module: module.name, neededBytes: memory(largest), rankCount: largest, allowedBytes: memoryPerRank,
+      moreRanksHelp: allowsTeams && 2 * largest <= min(cost.largestTeam, Self.largestTeam))
   }
 
   private func leastSize(toEnd cost: ModuleCost, within share: Double) -> Int {
@@ -88,7 +93,8 @@ package struct TeamPlanner {
 /// Why a plan cannot be carried out on these ranks.
 public enum PlanError: Error, CustomStringConvertible, Equatable, Sendable {
   /// A module does not fit, even shared by as many ranks as there are or as can share it.
-  case outOfMemory(module: String, neededBytes: Int, rankCount: Int, allowedBytes: Int)
+  case outOfMemory(
+    module: String, neededBytes: Int, rankCount: Int, allowedBytes: Int, moreRanksHelp: Bool)
   /// The one rank was told only to coordinate.
   case noWorkers
 
@@ -97,9 +103,9 @@ public enum PlanError: Error, CustomStringConvertible, Equatable, Sendable {
     switch self {
     case .noWorkers:
       "--head-coordinates leaves the work to the other ranks, and this job has 1 rank; start 2 or more"
-    case .outOfMemory(let module, let needed, let ranks, let allowed):
+    case .outOfMemory(let module, let needed, let ranks, let allowed, let moreRanksHelp):
       "module '\(module)' needs \(megabytes(needed)) MB a rank when \(ranks) \(ranks == 1 ? "rank works" : "ranks work") on it, "
-        + "--memory-per-rank allows \(megabytes(allowed)) MB; start more ranks, allow more memory, or take a smaller rank"
+        + "--memory-per-rank allows \(megabytes(allowed)) MB; \(moreRanksHelp ? "start more ranks, " : "")allow more memory, or take a smaller rank"
     }
   }
 

@@ -33,7 +33,7 @@ public struct Verification {
     var bytesDone = 0
     let job = DistributedJob(
       VerificationWork(plan, threadCount: resources.threadCount), units: units,
-      teams: try plan.teams(for: resources), headCoordinates: resources.headCoordinates,
+      teams: try world.shared { try plan.teams(for: resources) }, headCoordinates: resources.headCoordinates,
       threadCount: resources.threadCount)
     let ranks = try job.run(on: world) { unit, bytes in
       results[unit] = try JSONDecoder().decode(VerificationResult.self, from: Data(bytes))
