@@ -46,6 +46,11 @@ public struct ScanRequest: Sendable, Codable, Equatable {
 
   /// The model's name in the names of files.
   public var slug: String { LayerRatios.slug(ofModel: modelName) }
+
+  /// What the folder is called if nobody says.
+  public var folderName: String {
+    "scan_\(slug)" + (base.map { "-minus-\(LayerRatios.slug(ofModel: $0.path))" } ?? "")
+  }
 }
 
 /// A percentage on the command line that means nothing.

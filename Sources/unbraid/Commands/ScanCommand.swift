@@ -26,8 +26,9 @@ struct ScanCommand: JobCommand {
 
   @Option(
     name: [.customShort("o"), .customLong("output")],
-    help:
-      "The folder to be made (default: scan_ and the model's name; with --from, the selection is printed).")
+    help: ArgumentHelp(
+      "The folder to be made (default: scan_MODEL, of two models scan_TUNED-minus-BASE).",
+      discussion: "With --from and without a folder, the selection is printed."))
   var output: String?
 
   var carriesOn: Bool { arguments.model != nil }
@@ -40,7 +41,7 @@ struct ScanCommand: JobCommand {
     if let file = arguments.from { return try selectAgain(from: file, on: world) }
     let request = try arguments.request()
     let plan = try world.shared { try ScanPlan(request) }
-    let path = output ?? "scan_\(request.slug)"
+    let path = output ?? request.folderName
     try runModules(of: plan, into: path, resourceArguments, on: world) { outcome in
       print(SpectraTable(outcome.spectra).text)
       printEnd(outcome.report, of: path)
