@@ -164,6 +164,11 @@ import Testing
       JobIdentity(options: [], inputs: others).differences(to: JobIdentity(options: [], inputs: [first])) == [
         "\(file).1 and 2 more files are read here, but not there", "\(file) is read there, but not here",
       ])
+    #expect(
+      JobIdentity(options: [], inputs: [first] + others.prefix(2)).differences(
+        to: JobIdentity(options: [], inputs: [first])) == [
+          "\(file).1 and 1 more file are read here, but not there"
+        ])
   }
 
   @Test("a device that refuses ends the journal with its reason, and keeps what was durable")

@@ -8,7 +8,10 @@ extension UnbraidSuite {
   @Suite struct SVDConversionTests {
     /// A decomposed model, and a state with its singular values and whatever else was trained.
     private func trained(_ others: [FixtureTensor] = []) throws -> Workspace {
-      let workspace = try Workspace()
+      try trained(Workspace(), others)
+    }
+
+    private func trained(_ workspace: Workspace, _ others: [FixtureTensor] = []) throws -> Workspace {
       let result = try Workspace.run(
         [
           "init", workspace.basePath, "--as", "svd-training", "--rank-fraction", "0.3", "-o",
@@ -127,9 +130,14 @@ extension UnbraidSuite {
       try FileManager.default.setAttributes(
         [.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: file)
       let touched = try convert(workspace)
-      #expect(touched.status == 0 && touched.sentences.count == 1)
+      #expect(touched.status == 65 && touched.sentences.count == 1)
       #expect(
         touched.sentences[0].hasPrefix(
+          "unbraid: \(file): was changed on 1970-01-01T00:00:01.000Z, after the 20"))
+      let meant = try convert(workspace, nil, ["--model", workspace.basePath])
+      #expect(meant.status == 0 && meant.sentences.count == 1)
+      #expect(
+        meant.sentences[0].hasPrefix(
           "unbraid: note: \(file) was changed on 1970-01-01T00:00:01.000Z, after the 20"))
       try FileManager.default.removeItem(atPath: workspace.folder.file("plain"))
 
@@ -149,7 +157,24 @@ extension UnbraidSuite {
       let given = try convert(workspace, nil, ["--model", workspace.basePath])
       #expect(given.status == 0)
       #expect(
-        given.sentences == ["unbraid: note: \(file) \(difference)what was not trained comes from here"])
+        given.sentences == [
+          "unbraid: note: \(file) \(difference)what was not trained comes from \(workspace.basePath)"
+        ])
+    }
+
+    @Test("files of the model that init read and that the given one has not are counted")
+    func otherFiles() throws {
+      let workspace = try Workspace(.small(), shardCount: 2)
+      _ = try trained(workspace)
+      // The same tensors in one file, which has the name of none that was read.
+      let whole = try Workspace(.small())
+      let result = try convert(workspace, nil, ["--model", whole.basePath])
+      #expect(result.status == 0)
+      #expect(
+        result.sentences == [
+          "unbraid: note: \(whole.basePath)/model.safetensors is none of the files that were there then, when init read "
+            + "the model, and 2 more files differ; what was not trained comes from \(whole.basePath)"
+        ])
     }
   }
 }

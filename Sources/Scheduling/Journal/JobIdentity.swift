@@ -83,8 +83,11 @@ private func files(of job: JobIdentity, missingIn other: JobIdentity) -> [String
   let paths = Set(other.inputs.map(\.path))
   let missing = job.inputs.map(\.path).filter { !paths.contains($0) }
   guard let first = missing.first else { return [] }
-  return [missing.count == 1 ? "\(first) is" : "\(first) and \(missing.count - 1) more files are"]
+  return [missing.count == 1 ? "\(first) is" : "\(first) and \(moreFiles(missing.count - 1)) are"]
 }
+
+/// How many files there are beside one that is named.
+func moreFiles(_ count: Int) -> String { count == 1 ? "1 more file" : "\(count) more files" }
 
 private func text(_ values: [String]) -> String {
   values.isEmpty ? "not given" : values.joined(separator: ", ")
