@@ -82,8 +82,7 @@ public struct FolderAdapter {
   /// - Throws: `AdapterError.factorOverflow`, or what the device has against it; nothing appears then.
   public func write(to output: OutputFolder) throws -> AdapterReport {
     let start = Date()
-    do {
-      try output.clearContents()
+    return try output.publishing {
       let records = try writeFiles(output.contentsPath)
       let report = AdapterReport(
         request: request, version: version, decomposition: .init(folder.record),
@@ -92,11 +91,7 @@ public struct FolderAdapter {
           $0 + $1.1.rank * ($1.0.decomposed.inputCount + $1.0.decomposed.outputCount)
         }, notes: notes)
       try writeDurably(report.encoded(), to: output.contentsPath + "/report.json")
-      try output.publish()
       return report
-    } catch {
-      output.discard()
-      throw error
     }
   }
 

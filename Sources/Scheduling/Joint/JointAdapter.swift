@@ -81,18 +81,13 @@ public struct JointAdapter: Sendable {
   /// - Returns: What is in it.
   /// - Throws: `ComponentError.nothingLeft` if every module would be empty, or what the device has against it.
   public func write(into output: OutputFolder, version: String) throws -> Report {
-    do {
-      try output.clearContents()
+    try output.publishing {
       let modules = try writeFactors(output.contentsPath)
       let report = Report(
         version: version, decomposition: request.folder, method: folder.record.method,
         tuned: folder.record.tuned[tuned], options: optionRows, modules: modules, notes: edit.notes)
       try writeTexts(report, output.contentsPath)
-      try output.publish()
       return report
-    } catch {
-      output.discard()
-      throw error
     }
   }
 

@@ -157,6 +157,27 @@ public final class Journal: @unchecked Sendable {
   }
 }
 
+extension Journal {
+  /// Sees that a folder holds no finished work, for a job that has no journal.
+  ///
+  /// - Throws: `OutputError.otherJob` if it does, `.unknownJob` if nobody can tell of what job.
+  static func refuseWork(in folder: String) throws {
+    guard FileManager.default.fileExists(atPath: folder) else { return }
+    let path = folder + "/" + identityFile
+    let workCount = try namesInFolder(folder).count { segmentNumber($0) != nil }
+    guard workCount > 0 else { return }
+    guard let job = identity(path) else { throw OutputError.unknownJob(path: path, fileCount: workCount) }
+    let options = job.options.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
+    throw OutputError.otherJob(path: folder, differences: ["\(options) there"])
+  }
+}
+
+private func identity(_ path: String) -> JobIdentity? {
+  FileManager.default.contents(atPath: path).flatMap {
+    try? JSONDecoder().decode(JobIdentity.self, from: $0)
+  }
+}
+
 private let identityFile = "job.json"
 private let segmentSuffix = ".safetensors"
 
@@ -174,8 +195,7 @@ private func openFolder(_ folder: String, identity: JobIdentity) throws -> (
   let path = folder + "/" + identityFile
   let files = try namesInFolder(folder)
   let workCount = files.filter { segmentNumber($0) != nil }.count
-  let data = FileManager.default.contents(atPath: path)
-  if let other = data.flatMap({ try? JSONDecoder().decode(JobIdentity.self, from: $0) }) {
+  if let other = Scheduling.identity(path) {
     let differences = identity.differences(to: other)
     if differences.isEmpty { return (files.sorted(), identity.changes(since: other)) }
     guard workCount == 0 else { throw OutputError.otherJob(path: folder, differences: differences) }

@@ -31,7 +31,6 @@ public struct ResizeJob {
       guard chosen.choices.contains(where: { !$0.numbers.isEmpty }) else {
         throw ResizeError.nothingLeft(adapter: adapter.path, moduleCount: spectra.count)
       }
-      try folder.clearContents()
       let records = try write(adapter, chosen.choices, as: type, to: folder.contentsPath, reader)
       let report = ResizeReport(
         adapter: adapter.path, rules: request.rules, modules: records, notes: chosen.notes)

@@ -19,14 +19,9 @@ public struct ScanSelection {
 
   /// Writes the sorted results and the selection, and lets the folder appear.
   public func publish(into folder: OutputFolder) throws {
-    do {
-      try folder.clearContents()
+    try folder.publishing {
       try ScanFolder(path: folder.contentsPath, baseName: baseName).writeSelection(
         of: ratios, topPercent: topPercent)
-      try folder.publish()
-    } catch {
-      folder.discard()
-      throw error
     }
   }
 }

@@ -31,6 +31,7 @@ final class AdapterMaking {
       edit == TripletEdit()
       ? plan : plan.noting("singular values were chosen by edit '\(experiment.edit.name)': \(edit.text)")
     folder = try OutputFolder(path: path)
+    try folder.refuseFinishedWork()
     try folder.clearContents()
     emission = try AdapterEmission(self.plan, folder: folder.contentsPath)
     indexOfModule = Dictionary(uniqueKeysWithValues: plan.modules.enumerated().map { ($1.name, $0) })

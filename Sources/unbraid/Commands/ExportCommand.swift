@@ -48,17 +48,19 @@ struct ExportCommand: JobCommand {
   func run(on world: borrowing Communicator) throws {
     try withOutput(output.path, on: world, completed: { nil }) { folder in
       guard let folder else { return }
-      defer { folder.discard() }
-      let adapter = try PEFTAdapter.open(tidyPath(adapter))
-      let model = try model(of: adapter)
-      try folder.clearContents()
-      let (source, notes) = try adapterSource(adapter, projection)
-      let export = ProfileExport(source, for: profile, model: model, factorType: factorType)
-      let sentences = try notes + export.write(to: folder.contentsPath)
-      try folder.publish()
-      for sentence in sentences { Messages.printNotice("note: \(sentence)") }
-      print("\(output.path): \(adapter.modules.count) updates for \(profile.rawValue)")
+      let (count, notes) = try folder.publishing { try write(to: folder.contentsPath) }
+      for note in notes { Messages.printNotice("note: \(note)") }
+      print("\(output.path): \(count) updates for \(profile.rawValue)")
     }
+  }
+
+  /// Writes the consumer's files; returns how many updates they hold, and sentences for a person.
+  private func write(to path: String) throws -> (Int, [String]) {
+    let adapter = try PEFTAdapter.open(tidyPath(adapter))
+    let model = try model(of: adapter)
+    let (source, notes) = try adapterSource(adapter, projection)
+    let export = ProfileExport(source, for: profile, model: model, factorType: factorType)
+    return (adapter.modules.count, try notes + export.write(to: path))
   }
 
   /// Facts of the base model; nil if they are not there and the profile can do without.
