@@ -5,7 +5,9 @@ enum ModelCompanions {
   /// By extension, since tokenizers come under many names; weights and pickles have none of these.
   private static let extensions: Set = ["json", "jinja", "model", "py", "tiktoken", "txt"]
   /// What would speak of other weights than those written.
-  private static let foreignEndings = [".index.json", "adapter_config.json", "trainer_state.json"]
+  private static let foreignEndings = [
+    ".index.json", "adapter_config.json", "trainer_state.json", "unbraid.json",
+  ]
 
   /// Their paths, sorted.
   ///

@@ -34,10 +34,27 @@ extension UnbraidSuite {
       return workspace
     }
 
-    private func command(_ name: String, _ workspace: Workspace) -> [String] {
-      name == "merge"
-        ? ["merge", workspace.basePath, workspace.folder.file("adapter"), "-o"]
-        : ["graft", workspace.basePath, workspace.tunedPath, "--layers", "5-15", "-o"]
+    private func command(_ name: String, _ workspace: Workspace) throws -> [String] {
+      switch name {
+      case "merge": ["merge", workspace.basePath, workspace.folder.file("adapter"), "-o"]
+      case "graft": ["graft", workspace.basePath, workspace.tunedPath, "--layers", "5-15", "-o"]
+      default: ["convert", try Self.decompose(workspace), workspace.folder.file("decomposed"), "-o"]
+      }
+    }
+
+    /// Makes svd-training's tensors of the base model, and a file with what was trained of them.
+    private static func decompose(_ workspace: Workspace) throws -> String {
+      let folder = workspace.folder.file("decomposed")
+      let result = try Workspace.run([
+        "init", workspace.basePath, "--as", "svd-training", "--rank-fraction", "0.1", "-o", folder,
+      ])
+      try #require(result.status == 0, "\(result.errorOutput)")
+      let values = try RawSafetensors.read(folder + "/svd_decomposed.safetensors").values
+      try workspace.folder.write(
+        RawSafetensors.file(
+          values.filter { $0.name.hasSuffix(".sigma") }.sorted { $0.name < $1.name }),
+        to: "trained.safetensors")
+      return workspace.folder.file("trained.safetensors")
     }
 
     /// All files of a finished model by name, whose command must succeed.
@@ -81,7 +98,7 @@ extension UnbraidSuite {
       arguments: ["merge", "graft"])
     func killed(name: String) throws {
       let workspace = try Self.workspace()
-      let command = command(name, workspace)
+      let command = try command(name, workspace)
       let whole = try model(command, workspace.folder.file("whole"))
       let path = workspace.outputPath
       try interrupt(command, path, finished: 3)
@@ -102,31 +119,90 @@ extension UnbraidSuite {
     @Test("so does one that is killed again and again, at any moment")
     func killedAnywhere() throws {
       let workspace = try Self.workspace()
-      let command = command("merge", workspace)
+      let command = try command("merge", workspace)
       let whole = try model(command, workspace.folder.file("whole"))
       let path = workspace.outputPath
+      try interrupt(command, path, finished: 1)
       var random = SplitMix64(state: 9)
       var kept = 0
+      func look(_ result: ProcessResult) {
+        guard result.errorOutput.contains("carrying on: ") else { return }
+        // What was finished before stays finished.
+        #expect(keptCount(result) >= max(1, kept))
+        kept = keptCount(result)
+      }
       for _ in 0..<8 {
         let running = try Workspace.start(command + [path])
         usleep(UInt32(60_000 + 50_000 * random.nextUniform()))
         kill(running.identifier, SIGKILL)
         let result = running.result()
-        // What was finished before stays finished.
-        if result.status != 128 + SIGKILL { break }
-        if !result.sentences.isEmpty {
-          #expect(keptCount(result) >= kept)
-          kept = keptCount(result)
-        }
+        try #require([0, 128 + SIGKILL].contains(result.status), "\(result.errorOutput)")
+        look(result)
       }
-      if access(path, F_OK) != 0 { #expect(try Workspace.run(command + [path]).status == 0) }
+      let last = try Workspace.run(command + [path])
+      #expect(last.status == 0, "\(last.errorOutput)")
+      look(last)
+      #expect(kept > 0)
       #expect(try files(path) == whole)
+      #expect(workspace.folder.contents.allSatisfy { !$0.hasPrefix("out.partial") })
     }
 
-    @Test("a command that is asked to stop finishes the file in work, says what it keeps, and exits with 75")
-    func stopped() throws {
+    @Test(
+      "a command that was killed when its model had appeared says that it is complete, and clears up",
+      arguments: ["merge", "graft", "convert"])
+    func complete(name: String) throws {
       let workspace = try Self.workspace()
-      let command = command("merge", workspace)
+      let command = try command(name, workspace)
+      let path = workspace.outputPath
+      let whole = try model(command, path)
+      _ = try workspace.folder.makeFolder("out.partial/journal")
+      try workspace.folder.write([1], to: "out.partial/journal/000001.safetensors")
+      let other = try Workspace.run(
+        name == "merge"
+          ? command + [path, "--shard-size", "1M"]
+          : ["graft", workspace.basePath, workspace.tunedPath, "--layers", "3", "-o", path])
+      #expect(other.status == 65 && other.errorOutput.contains("the output folder already holds "))
+      #expect(workspace.folder.contents.contains("out.partial"))
+      let changed = name == "graft" ? 11 : 20
+      let result = try Workspace.run(command + [path])
+      #expect(result.status == 0 && result.sentences.isEmpty, "\(result.errorOutput)")
+      #expect(result.output == "\(path): is complete already: \(changed) of 20 tensors changed\n")
+      #expect(try files(path) == whole)
+      #expect(!workspace.folder.contents.contains("out.partial"))
+    }
+
+    @Test("a command that keeps no finished work refuses what another has left, and harms nothing")
+    func leftover() throws {
+      let workspace = try Self.workspace()
+      let command = try command("merge", workspace)
+      let path = workspace.outputPath
+      let adapter = workspace.folder.file("adapter")
+      try interrupt(command, path, finished: 3)
+      for other in [
+        ["resize", adapter, "--rank", "2"], ["convert", adapter, adapter],
+        ["export", adapter, "--for", "peft"],
+        ["resize", workspace.folder.file("none"), "--rank", "2"],
+      ] {
+        let result = try Workspace.run(other + ["-o", path])
+        #expect(result.status == 65)
+        #expect(
+          result.errorOutput.hasPrefix(
+            "unbraid: \(path).partial/journal: holds finished work of a job that differs: version "),
+          "\(other[0]): \(result.errorOutput)")
+        #expect(
+          result.errorOutput.contains(
+            ", result a merged model, MODEL \(workspace.basePath), ADAPTER \(adapter)"))
+      }
+      let result = try Workspace.run(command + [path])
+      #expect(result.status == 0 && keptCount(result) >= 3, "\(result.errorOutput)")
+    }
+
+    @Test(
+      "a command that is asked to stop finishes the file in work, says what it keeps, and exits with 75",
+      arguments: ["merge", "convert"])
+    func stopped(name: String) throws {
+      let workspace = try Self.workspace()
+      let command = try command(name, workspace)
       let whole = try model(command, workspace.folder.file("whole"))
       for (number, name) in [(SIGUSR1, "SIGUSR1"), (SIGTERM, "SIGTERM")] {
         let path = workspace.folder.file(name)
@@ -144,7 +220,7 @@ extension UnbraidSuite {
     @Test("files that are damaged, cut or gone since are written again, with a message each")
     func damaged() throws {
       let workspace = try Self.workspace()
-      let command = command("graft", workspace)
+      let command = try command("graft", workspace)
       let whole = try model(command, workspace.folder.file("whole"))
       try interrupt(command, workspace.outputPath, finished: 6)
       let contents = workspace.outputPath + ".partial/contents"
@@ -182,7 +258,7 @@ extension UnbraidSuite {
     @Test("other options and changed inputs are refused, with what differs, and harm nothing")
     func otherJob() throws {
       let workspace = try Self.workspace()
-      let command = command("merge", workspace)
+      let command = try command("merge", workspace)
       let path = workspace.outputPath
       try interrupt(command, path, finished: 3)
       let adapter = workspace.folder.file("adapter")
@@ -215,7 +291,7 @@ extension UnbraidSuite {
       .enabled(if: TemporaryMount.isPermitted, "needs mount(8)"), arguments: [100, 2000])
     func fullDisk(kilobytes: Int) throws {
       let workspace = try Self.workspace()
-      let command = command("merge", workspace)
+      let command = try command("merge", workspace)
       let whole = try model(command, workspace.folder.file("whole"))
       let mount = try TemporaryMount(options: "size=\(kilobytes)k", in: workspace.folder)
       let path = mount.path + "/out"

@@ -23,14 +23,19 @@ public struct Conversion {
   /// - Throws: What is wrong with the inputs, or what the device has against the output; the folder is then not
   ///   published.
   public func run(into folder: OutputFolder, notify: @escaping @Sendable (String) -> Void) throws -> String {
-    let record = InitialisationRecord.read(folder: request.originPath)
-    if let record, record.method == .svdTraining {
+    if let record = request.decomposedModel {
       return try DecomposedModelMerge(request, record)
         .run(into: folder, version: versionText, notify: notify)
     }
     return try folder.publishing {
-      try folder.clearContents()
-      return try writeAdapter(to: folder.contentsPath, record)
+      try writeAdapter(to: folder.contentsPath, InitialisationRecord.read(folder: request.originPath))
+    }
+  }
+
+  /// What to say of a model's folder that this very job has completed; nil if it holds anything else.
+  public func completedSummary(at path: String) -> String? {
+    request.decomposedModel.flatMap {
+      try? DecomposedModelMerge(request, $0).completedSummary(at: path, version: versionText)
     }
   }
 
@@ -82,6 +87,15 @@ public struct ConversionRequest: Sendable {
     self.rank = rank
     self.factorType = factorType
     self.baseName = baseName
+  }
+
+  /// Whether a model is written, file by file, instead of an adapter.
+  public var makesModel: Bool { decomposedModel != nil }
+
+  /// The initialisation of a model that was trained in parts; nil if an adapter was trained.
+  fileprivate var decomposedModel: InitialisationRecord? {
+    let record = InitialisationRecord.read(folder: originPath)
+    return record?.method == .svdTraining ? record : nil
   }
 
   /// The original model's name in an adapter's configuration.

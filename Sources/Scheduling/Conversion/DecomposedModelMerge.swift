@@ -78,8 +78,21 @@ struct DecomposedModelMerge {
     into folder: OutputFolder, version: String, notify: @escaping @Sendable (String) -> Void
   ) throws -> String {
     for note in try record.notes(on: model, isGiven: request.modelPath != nil) { notify("note: \(note)") }
+    let report = try rewriting(version).run(into: folder, notify: notify) { tensor in
+      if let module = modules[tensor.name] { return try merged(module, as: tensor.elementType) }
+      return try trained.tensors[tensor.name].map { try converted($0, for: tensor) }
+    }
+    return report.summary + (unknownNote.map { "; \($0)" } ?? "")
+  }
+
+  /// What to say of a folder that this very job has completed; nil if it holds anything else.
+  func completedSummary(at path: String, version: String) throws -> String? {
+    try rewriting(version).completedSummary(at: path)
+  }
+
+  private func rewriting(_ version: String) throws -> ModelRewriting {
     let recordPath = request.originPath + "/" + InitialisationRecord.fileName
-    let rewriting = ModelRewriting(
+    return ModelRewriting(
       model: model,
       otherInputs: try trained.inputFiles() + initial.inputFiles() + [InputFile(path: recordPath)],
       options: [
@@ -87,11 +100,6 @@ struct DecomposedModelMerge {
         ("FROM", request.originPath), ("--model", model.path),
       ],
       circumstances: [("BLAS kernels", BLASLibrary.kernels)])
-    let report = try rewriting.run(into: folder, notify: notify) { tensor in
-      if let module = modules[tensor.name] { return try merged(module, as: tensor.elementType) }
-      return try trained.tensors[tensor.name].map { try converted($0, for: tensor) }
-    }
-    return report.summary + (unknownNote.map { "; \($0)" } ?? "")
   }
 
   /// A tensor that was trained whole, in the type of the model's own.

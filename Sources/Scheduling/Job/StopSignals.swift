@@ -57,6 +57,9 @@ public enum StopSignals {
   /// - Returns: False if the process is ending by itself and does it, or has nothing to do.
   static func withdrawExit() -> Bool { takePreparation() != nil }
 
+  /// Lets the process end by itself, which it is doing: what the main thread did now would belie what is said.
+  static func awaitExit() -> Never { while true { pause() } }
+
   private static func takePreparation() -> (@Sendable () -> Void)? {
     preparation.withLock { body in
       defer { body = nil }

@@ -42,17 +42,27 @@ public struct JournaledOutput {
       if journal.finishedCount > 0 { notify(kept(journal)) }
     }
     defer { StopSignals.prepareExit(nil) }
+    let result: Result
     do {
       announce()
-      let result = try job(journal)
+      result = try job(journal)
       try folder.checkLock()
-      try folder.publish()
-      journal.close()
-      return result
     } catch {
       journal.close()
       // Unless a signal is ending the process at this moment, which says it already.
       if StopSignals.withdrawExit() { keepOrDiscard(after: error) }
+      throw error
+    }
+    try appear()
+    return result
+  }
+
+  /// Publishes the folder; a signal that comes now says nothing of kept work, which is gone once the folder is there.
+  private func appear() throws {
+    if !StopSignals.withdrawExit() { StopSignals.awaitExit() }
+    defer { journal.close() }
+    do { try folder.publish() } catch {
+      keepOrDiscard(after: error)
       throw error
     }
   }

@@ -32,13 +32,22 @@ public struct GraftJob {
     let base = try Checkpoint.open(request.basePath)
     let tuned = try Checkpoint.open(request.tunedPath)
     let grafted = try graftedTensors(base, tuned)
-    let rewriting = ModelRewriting(
-      model: base, shardSize: request.shardSize, otherInputs: try tuned.inputFiles(),
-      options: [("version", versionText), ("result", "a grafted model")] + request.optionRows)
+    let rewriting = try rewriting(base, tuned)
     let reader = DeltaReader()
     return try rewriting.run(into: folder, notify: notify, onProgress: onProgress) {
       try grafted[$0.name].map(reader.readBytes)
     }
+  }
+
+  /// What to say of a folder that this very job has completed; nil if it holds anything else.
+  public func completedSummary(at path: String) -> String? {
+    try? rewriting(.open(request.basePath), .open(request.tunedPath)).completedSummary(at: path)
+  }
+
+  private func rewriting(_ base: Checkpoint, _ tuned: Checkpoint) throws -> ModelRewriting {
+    ModelRewriting(
+      model: base, shardSize: request.shardSize, otherInputs: try tuned.inputFiles(),
+      options: [("version", versionText), ("result", "a grafted model")] + request.optionRows)
   }
 
   /// The fine-tune's tensors of the chosen layers, by name.

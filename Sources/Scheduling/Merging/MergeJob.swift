@@ -32,18 +32,8 @@ public struct MergeJob {
     into folder: OutputFolder, notify: @escaping @Sendable (String) -> Void,
     onProgress: (RewritingProgress) -> Void
   ) throws -> RewritingReport {
-    let model = try Checkpoint.open(request.modelPath)
-    let configuration = try ModelConfiguration.read(modelPath: request.modelPath)
-    let terms = try request.adapters.map {
-      AdapterMerge.Term(try PEFTAdapter.open($0.path), weight: $0.weight)
-    }
-    let adapterFiles = try terms.flatMap { try $0.adapter.inputFiles() }
-    let merge = try AdapterMerge(of: model, configuration: configuration, terms: terms)
+    let (merge, rewriting) = try merge()
     for note in merge.notes { notify("note: \(note)") }
-    let rewriting = ModelRewriting(
-      model: merge.model, shardSize: request.shardSize, otherInputs: adapterFiles,
-      options: [("version", versionText), ("result", "a merged model")] + request.optionRows,
-      circumstances: [("BLAS kernels", BLASLibrary.kernels)])
     let reader = DeltaReader()
     return try rewriting.run(
       into: folder, notify: notify, onProgress: onProgress,
@@ -54,6 +44,27 @@ public struct MergeJob {
         try writeDurably(text, to: contents + "/config.json")
       },
       replacing: { try merge.merged($0, with: reader) })
+  }
+
+  /// What to say of a folder that this very job has completed; nil if it holds anything else.
+  public func completedSummary(at path: String) -> String? {
+    try? merge().rewriting.completedSummary(at: path)
+  }
+
+  /// The sums, and the model they go into.
+  private func merge() throws -> (AdapterMerge, rewriting: ModelRewriting) {
+    let model = try Checkpoint.open(request.modelPath)
+    let configuration = try ModelConfiguration.read(modelPath: request.modelPath)
+    let terms = try request.adapters.map {
+      AdapterMerge.Term(try PEFTAdapter.open($0.path), weight: $0.weight)
+    }
+    let adapterFiles = try terms.flatMap { try $0.adapter.inputFiles() }
+    let merge = try AdapterMerge(of: model, configuration: configuration, terms: terms)
+    let rewriting = ModelRewriting(
+      model: merge.model, shardSize: request.shardSize, otherInputs: adapterFiles,
+      options: [("version", versionText), ("result", "a merged model")] + request.optionRows,
+      circumstances: [("BLAS kernels", BLASLibrary.kernels)])
+    return (merge, rewriting)
   }
 }
 

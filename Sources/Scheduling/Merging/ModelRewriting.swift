@@ -33,14 +33,11 @@ struct ModelRewriting {
     replacing: (TensorLocation) throws -> [UInt8]?
   ) throws -> RewritingReport {
     let start = secondsNow()
-    let inputs = try model.inputFiles() + otherInputs
     let writer = try CheckpointWriter(of: model, into: folder.contentsPath, shardSize: shardSize)
     let files = writer.files
+    let identity = try identity(files)
     let output = try JournaledOutput(
-      folder,
-      identity: JobIdentity(
-        options: options, inputs: inputs, units: files.map(\.name), circumstances: circumstances),
-      unitCount: files.count, unitName: "files",
+      folder, identity: identity, unitCount: files.count, unitName: "files",
       problem: { number, bytes in
         try writer.difference(ofFile: number, to: FinishedFile(decoding: bytes))
           .map { $0 + "; it is written again" }
@@ -64,15 +61,30 @@ struct ModelRewriting {
         try journal.flush()
         try folder.checkLock()
       }
-      try inputs.checkUnchanged()
+      try identity.inputs.checkUnchanged()
       try writer.finishFolder()
       try complete(folder.contentsPath)
-      return RewritingReport(
+      let report = RewritingReport(
         changedCount: try files.indices.reduce(0) {
           $0 + (try FinishedFile(decoding: journal.result($1)).replacedCount)
         },
         tensorCount: model.tensors.count, byteCount: progress.byteCount, seconds: secondsNow() - start)
+      try RewritingRecord(identity, report).write(folder: folder.contentsPath)
+      return report
     }
+  }
+
+  /// What to say of a folder that this very job has completed; nil if it holds anything else.
+  func completedSummary(at path: String) throws -> String? {
+    let record = RewritingRecord.read(folder: path)
+    let files = try CheckpointWriter(of: model, into: path, shardSize: shardSize).files
+    return try record.flatMap { try $0.isOf(identity(files)) ? $0.summary : nil }
+  }
+
+  private func identity(_ files: [ShardLayout.File]) throws -> JobIdentity {
+    JobIdentity(
+      options: options, inputs: try model.inputFiles() + otherInputs, units: files.map(\.name),
+      circumstances: circumstances)
   }
 }
 

@@ -51,13 +51,17 @@ struct ConvertCommand: JobCommand {
     do { _ = try request() } catch let error as RequestError { throw ValidationError(error.description) }
   }
 
+  /// An adapter takes seconds; a model is written file by file.
+  var carriesOn: Bool { (try? request())?.makesModel ?? false }
+
   func run(on world: borrowing Communicator) throws {
-    let request = try request()
-    try withOutput(output.path, on: world, completed: { nil }) { folder in
+    let conversion = Conversion(try request(), version: Unbraid.version)
+    try withOutput(
+      output.path, on: world, completed: { conversion.completedSummary(at: tidyPath(output.path)) }
+    ) { folder in
       guard let folder else { return }
       if world.size > 1 { Messages.printNotice("note: one rank does it, \(world.size - 1) wait") }
-      let summary = try Conversion(request, version: Unbraid.version)
-        .run(into: folder, notify: Messages.printNotice)
+      let summary = try conversion.run(into: folder, notify: Messages.printNotice)
       print("\(output.path): \(summary)")
     }
   }

@@ -39,9 +39,11 @@ struct GraftCommand: JobCommand {
     let request = GraftRequest(
       basePath: tidyPath(base), tunedPath: tidyPath(tuned), layers: try layerNumbers(),
       shardSize: shardSize?.count)
-    try withSoleWriter(output.path, on: world) { folder, progress in
-      try GraftJob(request, version: Unbraid.version).run(
-        into: folder, notify: Messages.printNotice, onProgress: progress)
+    let job = GraftJob(request, version: Unbraid.version)
+    try withSoleWriter(
+      output.path, on: world, completed: { job.completedSummary(at: tidyPath(output.path)) }
+    ) { folder, progress in
+      try job.run(into: folder, notify: Messages.printNotice, onProgress: progress)
     }
   }
 

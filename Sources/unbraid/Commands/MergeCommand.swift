@@ -36,9 +36,11 @@ struct MergeCommand: JobCommand {
     let request = MergeRequest(
       modelPath: tidyPath(model), adapters: adapters.map { (tidyPath($0.path), $0.weight) },
       shardSize: shardSize?.count)
-    try withSoleWriter(output.path, on: world) { folder, progress in
-      try MergeJob(request, version: Unbraid.version).run(
-        into: folder, notify: Messages.printNotice, onProgress: progress)
+    let job = MergeJob(request, version: Unbraid.version)
+    try withSoleWriter(
+      output.path, on: world, completed: { job.completedSummary(at: tidyPath(output.path)) }
+    ) { folder, progress in
+      try job.run(into: folder, notify: Messages.printNotice, onProgress: progress)
     }
   }
 }
@@ -63,11 +65,18 @@ struct WeightedPath: ExpressibleByArgument {
 }
 
 /// Collective: lets rank 0 write a model, and prints how that went; the other ranks have nothing to do.
+///
+/// - Parameters:
+///   - path: The folder as typed.
+///   - world: All ranks.
+///   - completed: What to say of an occupied folder that this very command has completed; nil if it holds anything else.
+///   - write: Called on rank 0 with the folder to fill and what to call after each tensor.
+/// - Throws: `OutputError` on rank 0 if the folder cannot be taken, and what `write` throws.
 func withSoleWriter(
-  _ path: String, on world: borrowing Communicator,
+  _ path: String, on world: borrowing Communicator, completed: () -> String?,
   _ write: (OutputFolder, @escaping (RewritingProgress) -> Void) throws -> RewritingReport
 ) throws {
-  try withOutput(path, on: world, completed: { nil }) { folder in
+  try withOutput(path, on: world, completed: completed) { folder in
     guard let folder else { return }
     if world.size > 1 {
       Messages.printNotice(
