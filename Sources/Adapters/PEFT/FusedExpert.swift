@@ -37,9 +37,6 @@ public struct FusedExpert: Sendable, Codable, Hashable {
   /// The path of the module that owns the parameter.
   public var owner: String { modulePath(ofTensor: parameter) }
 
-  /// The rows of A with this expert's components, of rank r each.
-  func rowsOfA(rank: Int) -> Range<Int> { index * rank..<(index + 1) * rank }
-
   /// The columns of B with this expert's components, ascending.
   func columnsOfB(rank: Int) -> [Int] { (0..<rank).map { $0 * count + index } }
 
