@@ -24,7 +24,7 @@ VOCABULARY = 64
 def engine(folder, rank):
     return LLM(model=str(folder / "base"), skip_tokenizer_init=True, dtype="float32", enforce_eager=True, max_model_len=32,
                max_num_seqs=4, max_logprobs=VOCABULARY, enable_prefix_caching=False, enable_lora=True, max_loras=1,
-               max_lora_rank=rank, enable_mixed_moe_lora_format=True)
+               max_lora_rank=rank, enable_mixed_moe_lora_format=(folder / "all").exists())
 
 
 def next_tokens(model, adapter=None):
@@ -69,9 +69,9 @@ def main():
             found = {"before": next_tokens(model), "after": next_tokens(model, adapter)}
         else:
             found = held(model, adapter)
-            model.llm_engine.remove_lora(adapter.lora_int_id)
-            fused = LoRARequest("fused", 2, str(folder / "all"), is_3d_lora_weight=True)
-            if Path(fused.lora_path).exists():
+            if (folder / "all").exists():
+                model.llm_engine.remove_lora(adapter.lora_int_id)
+                fused = LoRARequest("fused", 2, str(folder / "all"), is_3d_lora_weight=True)
                 found |= {f"fused {name}": update for name, update in held(model, fused).items()}
         numpy.savez(folder / "vllm.npz", **found)
         # An engine that ends later than the next begins takes its process groups along.

@@ -95,6 +95,21 @@ def published_tool_on_tied_head(folder):
     return f"{count} modules, ratios within {worst:.0e}"
 
 
+def largest_error(entry, values, matrix):
+    """How far a module's measures and singular values are from NumPy's, relatively."""
+    true = numpy.linalg.svd(matrix, compute_uv=False)
+    share = true / true.sum()
+    truths = {"largest": true[0], "smallest": true[-1], "norm": numpy.linalg.norm(matrix),
+              "stableRank": (true ** 2).sum() / true[0] ** 2, "conditionNumber": true[0] / true[-1],
+              "entropyRank": math.exp(-(share * numpy.log(share)).sum())}
+    errors = [abs(entry["measures"][name] / truth - 1) for name, truth in truths.items()]
+    return max(*errors, numpy.abs(values / true - 1).max())
+
+
+def stored_weight(model, module):
+    return model.get_submodule(module).weight.detach().double().numpy()
+
+
 def spectra_in_double_precision(folder):
     """Singular values and measures are NumPy's, from the stored weights in double precision."""
     torch.manual_seed(4)
@@ -102,20 +117,37 @@ def spectra_in_double_precision(folder):
     model.save_pretrained(folder / "model")
     unbraid("scan", folder / "model", "--name", "tiny", "-o", folder / "scan")
     values = load_file(folder / "scan/singular_values.safetensors")
-    record = json.loads((folder / "scan/spectra_tiny.json").read_text())
-    worst = 0
-    for entry in record["modules"]:
-        weight = model.get_submodule(entry["module"]).weight.detach().double().numpy()
-        true = numpy.linalg.svd(weight, compute_uv=False)
-        share = true / true.sum()
-        truths = {"largest": true[0], "smallest": true[-1], "norm": numpy.linalg.norm(weight),
-                  "stableRank": (true ** 2).sum() / true[0] ** 2, "conditionNumber": true[0] / true[-1],
-                  "entropyRank": math.exp(-(share * numpy.log(share)).sum())}
-        errors = [abs(entry["measures"][name] / truth - 1) for name, truth in truths.items()]
-        worst = max(worst, *errors, numpy.abs(values[entry["module"]] / true - 1).max())
-    require(len(record["modules"]) == 21, "every linear layer, and nothing else")
+    modules = json.loads((folder / "scan/spectra_tiny.json").read_text())["modules"]
+    worst = max(largest_error(entry, values[entry["module"]], stored_weight(model, entry["module"])) for entry in modules)
+    require(len(modules) == 21, "every linear layer, and nothing else")
     require(worst < 1e-9, f"differ by {worst:.1e}")
     return f"within {worst:.0e}"
 
 
-CHECKS = [published_tool_on_tinyllama, published_tool_on_tied_head, spectra_in_double_precision]
+def spectra_of_difference(folder):
+    """The same of a fine-tune's difference, in which some modules did not change."""
+    torch.manual_seed(5)
+    base = tiny_llama(num_hidden_layers=3).to(torch.bfloat16)
+    base.save_pretrained(folder / "base")
+    tuned = tiny_llama(num_hidden_layers=3).to(torch.bfloat16)
+    tuned.load_state_dict({name: weight + 0.01 * torch.randn_like(weight) if ".1." in name else weight
+                           for name, weight in base.state_dict().items()})
+    tuned.save_pretrained(folder / "tuned")
+    unbraid("scan", folder / "base", folder / "tuned", "--name", "tiny", "-o", folder / "scan", ranks=2)
+    values = load_file(folder / "scan/singular_values.safetensors")
+    worst, changed = 0, 0
+    for entry in json.loads((folder / "scan/spectra_tiny.json").read_text())["modules"]:
+        name = entry["module"]
+        difference = stored_weight(tuned, name) - stored_weight(base, name)
+        if difference.any():
+            changed += 1
+            worst = max(worst, largest_error(entry, values[name], difference))
+        else:
+            zeros = ("largest", "norm", "stableRank", "entropyRank", "aboveEdge")
+            require(not any(entry["measures"][zero] for zero in zeros), f"{name} did not change")
+    require(changed == 7, f"{changed} modules changed, and must be the seven of one layer")
+    require(worst < 1e-9, f"differ by {worst:.1e}")
+    return f"within {worst:.0e}"
+
+
+CHECKS = [published_tool_on_tinyllama, published_tool_on_tied_head, spectra_in_double_precision, spectra_of_difference]

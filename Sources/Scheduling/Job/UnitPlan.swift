@@ -32,6 +32,7 @@ public protocol UnitPlan: Sendable, Codable {
   ///   - folder: The output, whose contents are empty.
   ///   - run: How the job went.
   /// - Returns: What a person wants to know.
+  /// - Throws: What is wrong with the journal, or what the device has against a file.
   func write(_ journal: Journal, into folder: OutputFolder, _ run: UnitRun) throws -> Outcome
 
   /// What to say of a folder that this very job has completed; nil if it holds anything else.
