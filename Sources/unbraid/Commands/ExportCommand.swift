@@ -57,7 +57,7 @@ struct ExportCommand: JobCommand {
       let sentences = try notes + export.write(to: folder.contentsPath)
       try folder.publish()
       for sentence in sentences { Messages.printNotice("note: \(sentence)") }
-      print("\(output.path): \(adapter.modules.count) updates for \(profile.rawValue)")
+      print("\(output.path): for \(profile.rawValue), of \(adapter.modules.count) updates")
     }
   }
 
