@@ -24,5 +24,13 @@ extension AdapterLayout.Module {
   }
 }
 
+extension AdapterLayout.Module {
+  /// The path of the layer's experts that it is one of, as a module.
+  var expertBlock: String? {
+    guard kindOfExpertModule == .expert else { return nil }
+    return path.split(separator: ".").dropLast(2).joined(separator: ".")
+  }
+}
+
 /// What blocks are called of which a gate is the router, and not a gate of something else.
 private let blocksWithRouters: Set = ["mlp", "block_sparse_moe", "feed_forward"]
