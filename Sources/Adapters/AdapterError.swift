@@ -8,12 +8,14 @@ public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
   case biasOnEmbedding(module: String)
   /// PEFT has no bias in an adapter with fused experts.
   case biasOnExperts(parameter: String)
+  /// A parameter beside others of its module whose order in PEFT's wrappers is not known.
+  case unknownOrder(parameter: String, others: [String])
 
   /// Whether the command line is to blame rather than the data.
   public var isUsage: Bool {
     switch self {
     case .factorOverflow, .entryOverflow: false
-    case .biasOnEmbedding, .biasOnExperts: true
+    case .biasOnEmbedding, .biasOnExperts, .unknownOrder: true
     }
   }
 
@@ -28,6 +30,9 @@ public enum AdapterError: Error, CustomStringConvertible, Equatable, Sendable {
         + remedy(factorType)
     case .biasOnEmbedding(let module):
       "module '\(module)': PEFT knows no bias on an embedding's adapter; leave out --bias or that module"
+    case .unknownOrder(let parameter, let others):
+      "parameter '\(parameter)': PEFT wraps it together with \(others.map { "'\($0)'" }.joined(separator: ", ")), in an "
+        + "order that is not known here; leave it out with --exclude"
     case .biasOnExperts(let parameter):
       "parameter '\(parameter)': PEFT knows no bias in an adapter of fused experts; leave out --bias, or the experts with "
         + "--exclude"

@@ -8,6 +8,8 @@ public import WeightSources
 public struct AdapterLayout: Sendable, Codable {
   /// The modules with factors, in the plan's order.
   public let modules: [Module]
+  /// Experts without factors beside others of their layer that may have some: PEFT loads all or none.
+  package let companions: [Module]
   /// Tensors that may be stored whole: those of normalisations, if asked for.
   public let savable: [SavableTensor]
   /// The type of the factors.
@@ -74,11 +76,10 @@ public struct AdapterLayout: Sendable, Codable {
 
     /// Those modules share it which are stored with one rank; nil for what is no expert.
     ///
-    /// A router that is a parameter goes with those that are modules: the few zeros spare PEFT a pattern, of which it would
-    /// warn.
+    /// Routers that are parameters are of a set: the few zeros spare PEFT a pattern, of which it would warn.
     package var rankSet: String? {
-      if let expert, expert.count > 1 { return expert.parameter }
-      return (expert != nil ? .router : kindOfExpertModule)?.rawValue
+      if let expert { return expert.isRouter ? routerSet : expert.parameter }
+      return kindOfExpertModule.map { _ in moduleSet }
     }
 
     /// Features going in.
@@ -105,15 +106,29 @@ public struct AdapterLayout: Sendable, Codable {
   }
 
   /// A layout of given parts.
-  /// - Throws: `AdapterError.biasOnEmbedding` or `.biasOnExperts` if biases are wanted where PEFT has none.
-  public init(modules: [Module], savable: [SavableTensor], factorType: FactorType, writesBias: Bool) throws {
+  ///
+  /// - Parameters:
+  ///   - modules: Those that may have factors.
+  ///   - others: The model's other modules: experts among them get zeros beside those of their layer that have factors.
+  ///   - savable: Tensors that may be stored whole.
+  ///   - factorType: The type of the factors.
+  ///   - writesBias: Whether changes of bias are stored.
+  /// - Throws: `AdapterError.biasOnEmbedding` or `.biasOnExperts` if biases are wanted where PEFT has none, `.unknownOrder`
+  ///   for parameters that it would nest in an unknown order.
+  public init(
+    modules: [Module], others: [Module] = [], savable: [SavableTensor], factorType: FactorType,
+    writesBias: Bool
+  ) throws(AdapterError) {
     if writesBias, let embedding = modules.first(where: { $0.role == .embedding }) {
       throw AdapterError.biasOnEmbedding(module: embedding.path)
     }
-    if writesBias, let expert = modules.lazy.compactMap(\.expert).first {
-      throw AdapterError.biasOnExperts(parameter: expert.parameter)
+    if writesBias, let expert = modules.first(where: { $0.expert != nil || $0.kindOfExpertModule == .expert })
+    {
+      throw AdapterError.biasOnExperts(parameter: expert.expert?.parameter ?? expert.path)
     }
-    self.modules = nestingExperts(modules)
+    self.modules = try nestingExperts(modules)
+    let blocks = Set(modules.compactMap(\.expertBlock))
+    companions = others.filter { $0.expertBlock.map(blocks.contains) ?? false }
     // A parameter beside another that is written is written too, if with zeros.
     let written = Set(modules.compactMap { $0.largestRank > 0 ? $0.expert?.owner : nil })
     var expertRanks = Dictionary(grouping: modules.filter { $0.rankSet != nil }) { $0.rankSet ?? "" }
@@ -121,10 +136,8 @@ public struct AdapterLayout: Sendable, Codable {
         let isWritten = set[0].expert.map { written.contains($0.owner) } ?? false
         return set.reduce(isWritten ? 1 : 0) { max($0, $1.largestRank) }
       }
-    // Theirs is the configuration's, which is the largest of all.
-    for kind in Module.KindOfExpertModule.allCases where expertRanks[kind.rawValue] ?? 0 > 0 {
-      expertRanks[kind.rawValue] = modules.map(\.largestRank).max()
-    }
+    // Theirs is the configuration's, which is the largest of all if no others need it.
+    if expertRanks[routerSet] ?? 0 > 0 { expertRanks[routerSet] = modules.map(\.largestRank).max() }
     self.expertRanks = expertRanks
     self.savable = savable
     self.factorType = factorType
@@ -136,18 +149,32 @@ public struct AdapterLayout: Sendable, Codable {
   /// It is their own but for experts. PEFT has one rank for all experts of a fused parameter, and one for all experts of a
   /// model that are modules, which it fuses itself where Transformers does.
   public func storedRank(ofModule index: Int, rank: Int) -> Int {
-    modules[index].rankSet.flatMap { expertRanks[$0] } ?? rank
+    storedRank(of: place(index), rank: rank)
   }
+
+  private func storedRank(of module: Module, rank: Int) -> Int {
+    module.rankSet.flatMap { expertRanks[$0] } ?? rank
+  }
+
+  /// A module by its number; companions follow the modules.
+  func place(_ index: Int) -> Module {
+    index < modules.count ? modules[index] : companions[index - modules.count]
+  }
+
+  /// The rank of all experts and routers that are modules, which no pattern reaches: the configuration must have it.
+  package var rankOfExpertModules: Int? { expertRanks[moduleSet].flatMap { $0 > 0 ? $0 : nil } }
 
   /// Bytes of the factors at full rank, zeros included.
   public var largestByteCount: Int {
     var stacked: Set<String> = []
-    let count = modules.indices.reduce(0) { sum, index in
-      let module = modules[index]
+    let count = (modules + companions).reduce(0) { sum, module in
       if let expert = module.expert, !stacked.insert(expert.parameter).inserted { return sum }
-      let stored = storedRank(ofModule: index, rank: module.largestRank) * (module.expert?.count ?? 1)
+      let stored = storedRank(of: module, rank: module.largestRank) * (module.expert?.count ?? 1)
       return sum + (module.rowCount + module.columnCount) * stored
     }
     return count * factorType.elementType.bitWidth / 8
   }
 }
+
+/// Names of sets that no parameter has.
+private let (moduleSet, routerSet) = ("experts and routers that are modules", "routers that are parameters")

@@ -6,6 +6,8 @@ public enum InitialisationError: Error, CustomStringConvertible, Equatable, Send
   case unsuitableType(tensor: String, elementType: ElementType)
   /// The head shares its weight with the embedding, and a residual of one would be a residual of both.
   case tiedHead(module: String)
+  /// Some experts of a layer were chosen, and others not.
+  case someExperts(missing: String)
   /// An embedding was asked for.
   case embedding(module: String)
   /// The covariance file says nothing of a module.
@@ -36,6 +38,9 @@ public enum InitialisationError: Error, CustomStringConvertible, Equatable, Send
     case .tiedHead(let module):
       "module '\(module)' has the embedding's weight, and what is taken out of one would be missing in the other; "
         + "leave it out"
+    case .someExperts(let missing):
+      "module '\(missing)' is left out and others of its layer's experts are not: Transformers 5 fuses all of them, and PEFT "
+        + "adapts all or none; choose them all, or leave them all out with --exclude"
     case .embedding(let module):
       "module '\(module)' is an embedding, and only linear layers and the head are initialised; leave it out"
     case .noCovariance(let module, let path, let example):

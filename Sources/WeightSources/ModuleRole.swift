@@ -31,7 +31,8 @@ public enum ModuleRole: String, Sendable, Codable, CaseIterable {
     case ("weight", 2): self = .linear
     case ("weight", 1): self = .norm
     case ("bias", 1): self = .bias
-    case (_, 3) where isOfExperts(path.dropLast()): self = .experts
+    // A stack of rows is one of vectors.
+    case (_, 3) where isOfExperts(path.dropLast()) && !shape.dropFirst().contains(1): self = .experts
     default: self = .other
     }
   }

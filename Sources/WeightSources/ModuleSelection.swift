@@ -45,6 +45,12 @@ public struct ModuleSelection: Sendable {
       self.role = role
       self.reason = reason
     }
+
+    /// The linear layer whose weight it is; nil if it is none.
+    package var matrixModule: SelectedModule? {
+      guard role == .linear, !isInStack(pair.name) else { return nil }
+      return SelectedModule(name: modulePath(ofTensor: pair.name), role: role, pair: pair)
+    }
   }
 
   /// Why a pair is not decomposed.

@@ -88,6 +88,11 @@ extension FixtureTensor {
     return FixtureTensor(name, shape: [shape[1], shape[2]], Array(values[index * size..<(index + 1) * size]))
   }
 
+  /// A stack of its first matrix alone.
+  var firstMatrix: FixtureTensor {
+    FixtureTensor(name, shape: [1, shape[1], shape[2]], matrix(0).values)
+  }
+
   /// Factors of one expert by PEFT's definition: row e·r + k of A, and column k·E + e of B.
   static func expert(_ expert: Int, of count: Int, a: FixtureTensor, b: FixtureTensor) -> (
     a: FixtureTensor, b: FixtureTensor

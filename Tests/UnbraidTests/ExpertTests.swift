@@ -81,15 +81,16 @@ extension UnbraidSuite {
       let still = ExpertPair.block + ".experts.1.up_proj"
       pair.undo(still + ".weight")
       let adapter = try Workspace(pair.models).adapter(["--rank-fraction", "0.6"])
-      // A router's shorter side is 3, the attention's 6.
+      // An expert's shorter side is 5, a router's 3; the attention's of 6 has a rank of its own.
       for module in adapter.adapted where module.contains(".mlp.") {
         let (a, b) = try #require(adapter.factors(module))
-        #expect(a.shape[0] == 4 && b.shape[1] == 4, "\(module)")
+        #expect(a.shape[0] == 3 && b.shape[1] == 3, "\(module)")
       }
       #expect(adapter.adapted.contains(still) && adapter[still].rank == 0)
       let patterns = try #require(adapter.configuration()["rank_pattern"] as? [String: Int])
       #expect(patterns.keys.allSatisfy { $0.contains("q_proj") })
-      #expect(try adapter.configuration()["lora_alpha"] as? Int == 4)
+      #expect(try adapter.configuration()["lora_alpha"] as? Int == 3)
+      #expect(try adapter.configuration()["r"] as? Int == 3)
       let router = ExpertPair.block + ".gate"
       let (a, b) = try #require(adapter.factors(router))
       let truth = DeltaTruth(
@@ -147,6 +148,44 @@ extension UnbraidSuite {
       }
     }
 
+    @Test("PEFT gets all experts of a layer, zeros for those that were not chosen", arguments: ["extract", "adapter"])
+    func chosenModules(command: String) throws {
+      let pair = ExpertPair.modules()
+      let workspace = try Workspace(pair.models)
+      let options = ["--include", #"experts\.1\.up_proj"#]
+      if command == "extract" {
+        try #require(workspace.extract(["--rank", "2"] + options).status == 0)
+      } else {
+        let folder = workspace.folder.file("triplets")
+        let whole = ["decompose", workspace.basePath, workspace.tunedPath, "-o", folder, "--rank", "2"]
+        try #require(Workspace.run(whole).status == 0)
+        try #require(Workspace.run(["adapter", folder, "-o", workspace.outputPath] + options).status == 0)
+      }
+      let adapter = try AdapterFolder(workspace.outputPath)
+      #expect(adapter.report.modules.map(\.module) == [ExpertPair.block + ".experts.1.up_proj"])
+      #expect(adapter.adapted.count == 9)
+      for module in adapter.adapted {
+        let (a, b) = try #require(adapter.factors(module))
+        #expect(a.shape[0] == 2)
+        #expect((a.values + b.values).allSatisfy { $0 == 0 } == !module.hasSuffix("experts.1.up_proj"))
+      }
+    }
+
+    @Test("a stack of one expert is no router, and comes back")
+    func oneExpert() throws {
+      var pair = ExpertPair.stacked()
+      for name in pair.models.base.tensors.map(\.name) where name.contains("experts") {
+        pair.models.base[name] = pair.models.base[name].firstMatrix
+        pair.models.tuned[name] = pair.models.tuned[name].firstMatrix
+      }
+      let workspace = try Workspace(pair.models)
+      let adapter = try workspace.adapter(["--rank", "2"])
+      #expect(adapter.report.modules.contains { $0.module == ExpertPair.down + "[0]" })
+      let verified = try Workspace.run(
+        ["verify", workspace.basePath, workspace.tunedPath, workspace.outputPath, "--max-loss", "1e-3"])
+      #expect(verified.status == 0, "\(verified.errorOutput)")
+    }
+
     @Test("what does not go with experts is refused by name")
     func refusals() throws {
       let pair = ExpertPair.stacked()
@@ -165,8 +204,22 @@ extension UnbraidSuite {
       try Workspace(fewer.models).expectRefusal(
         "tensor '\(ExpertPair.down)' is [3, 6, 5] in the base model and [2, 6, 5] in the fine-tuned one; leave it out with "
           + "--exclude, or give the base model that was fine-tuned")
-      let start = try Workspace.run(["init", Workspace(pair.models).basePath, "--as", "pissa", "-o", "none"])
+      var strange = pair
+      for side in [\ModelPair.base, \ModelPair.tuned] {
+        let stack = strange.models[keyPath: side][ExpertPair.down]
+        strange.models[keyPath: side].tensors.append(
+          FixtureTensor(ExpertPair.block + ".experts.scales", shape: stack.shape, stack.values))
+      }
+      try Workspace(strange.models).expectRefusal(
+        "parameter '\(ExpertPair.block).experts.scales': PEFT wraps it together with '\(ExpertPair.down)', "
+          + "'\(ExpertPair.gateUp)', in an order that is not known here; leave it out with --exclude", status: 64)
+      let some = try Workspace(ExpertPair.modules().models)
+      let start = try Workspace.run(
+        ["init", some.basePath, "--as", "pissa", "--rank", "2", "--targets", "up_proj", "-o", some.outputPath])
       #expect(start.status != 0)
+      #expect(
+        start.errorOutput.contains(
+          "module '\(ExpertPair.block).experts.0.down_proj' is left out and others of its layer's experts are not"))
     }
   }
 }

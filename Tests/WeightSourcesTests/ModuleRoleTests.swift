@@ -15,6 +15,10 @@ import WeightSources
       ("output.weight", [9, 4], .head),
       ("encoder.layer.0.output.dense.weight", [9, 4], .linear),
       ("conv.weight", [4, 4, 3, 3], .other),
+      ("model.layers.0.mlp.experts.gate_up_proj", [4, 8, 6], .experts),
+      ("model.layers.0.block_sparse_moe.input_linear.weight", [4, 8, 6], .experts),
+      ("model.layers.0.mlp.experts.scale", [4, 1, 6], .other),
+      ("model.layers.0.mixer.conv1d.weight", [4, 8, 6], .other),
       ("embeddings.position_ids", [1, 512], .other),
       ("weight", [2, 2], .other),
     ])

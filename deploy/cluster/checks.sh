@@ -22,6 +22,8 @@ start_check() {
 }
 
 end_check() {
+  # A second signal must not end the clearing up.
+  trap '' INT TERM HUP
   hosts down 2>/dev/null || true
   rm -rf "$work"
 }

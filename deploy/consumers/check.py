@@ -10,6 +10,7 @@ import comparing
 import decompositions
 import experts
 import extraction
+import fused
 import initialisations
 import merging
 import profiles
@@ -18,7 +19,7 @@ import spectra
 import tensors
 from support import Skip
 
-TOPICS = [extraction, decompositions, experts, initialisations, merging, profiles, servers, spectra, comparing, tensors]
+TOPICS = [extraction, decompositions, experts, initialisations, merging, fused, profiles, servers, spectra, comparing, tensors]
 
 
 def main():

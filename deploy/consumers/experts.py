@@ -2,10 +2,12 @@
 
 The checkpoints of some families stack the experts of a layer in one tensor, those of others have modules of single experts.
 """
+import json
 import warnings
 
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import (AutoModelForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM,
                           Llama4ForCausalLM, Llama4TextConfig, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig,
                           Qwen3MoeForCausalLM)
@@ -114,4 +116,50 @@ def experts_of_folders_load(folder):
     return f"base + adapter within {worst:.0e} of the merged model"
 
 
-CHECKS = [extracted_experts_load, experts_of_folders_load]
+def chosen_experts_load(folder):
+    """Of experts that are modules PEFT takes all of a layer or none: those that were not chosen are zeros."""
+    worst = 0
+    for family, options in (
+            ("qwen3_moe", ["--targets", "gate_proj,up_proj"]), ("qwen3_moe", ["--targets", "gate_proj,q_proj"]),
+            ("qwen3_moe", ["--include", r"experts\.0\."]), ("mixtral", ["--exclude", r"experts\.1\."]),
+            ("mixtral", ["--include", "w2"]), ("granitemoe", ["--include", r"input_linear.weight\[1\]"]),
+            ("llama4", ["--targets", "gate_up_proj"])):
+        here = folder / f"{worst}{family}{options[-1]}".replace("\\", "")
+        pair(here, FAMILIES[family])
+        unbraid("decompose", here / "base", here / "tuned", "-o", here / "triplets", "--rank", 8)
+        extract(here / "base", here / "tuned", here / "extracted", "--rank", 8, *options)
+        unbraid("adapter", here / "triplets", "-o", here / "taken", *options)
+        for adapter in ("extracted", "taken"):
+            unbraid("merge", here / "base", here / adapter, "-o", here / f"{adapter} merged")
+            error = distance(with_adapter(here / "base", here / adapter), saved(here / f"{adapter} merged"), saved(here / "base"))
+            require(error < 2e-5, f"{family}, {options}: outputs differ by {error:.1e}")
+            worst = max(worst, error)
+    return f"base + adapter within {worst:.0e} of the merged model"
+
+
+def budgets_of_experts_are_well_spent(folder):
+    """More numbers never keep less of the energy than fewer at one rank for all."""
+    figures = []
+    for family in ("qwen3_moe", "mixtral", "gpt_oss"):
+        here = folder / family
+        pair(here, FAMILIES[family])
+        unbraid("decompose", here / "base", here / "tuned", "-o", here / "triplets", "--rank", 8)
+        kept = {}
+        for name, options in (("fixed", ["--rank", 2]), ("budget", None)):
+            if options is None:
+                count = sum(t.numel() for t in load_file(here / "fixed/adapter_model.safetensors").values())
+                options = ["--budget-parameters", count]
+            unbraid("adapter", here / "triplets", "-o", here / name, *options)
+            kept[name] = energy_kept(here / name)
+            with_adapter(here / "base", here / name)
+        require(kept["budget"] >= kept["fixed"] - 0.02, f"{family}: {kept}")
+        figures.append(f"{family} {kept['fixed']:.3f} / {kept['budget']:.3f}")
+    return "energy at rank 2 and of a budget of as many numbers: " + ", ".join(figures)
+
+
+def energy_kept(folder):
+    modules = json.loads((folder / "report.json").read_text())["modules"]
+    return 1 - sum(m["writtenResidual"] ** 2 for m in modules) / sum(m["norm"] ** 2 for m in modules)
+
+
+CHECKS = [extracted_experts_load, experts_of_folders_load, chosen_experts_load, budgets_of_experts_are_well_spent]

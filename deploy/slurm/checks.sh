@@ -20,6 +20,7 @@ prepare_inputs() {
 
 # Attendants go first: they hold on to hosts that are about to end.
 end_slurm_check() {
+  trap '' INT TERM HUP
   [ ${#attendants[@]} -eq 0 ] || kill "${attendants[@]}" 2>/dev/null || true
   end_check
 }

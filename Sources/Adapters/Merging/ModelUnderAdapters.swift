@@ -69,7 +69,7 @@ public struct ModelUnderAdapters: Sendable {
   /// - Returns: Where they are, and which side of them is the input.
   /// - Throws: `MergeError` if the model has no such weight, or if it has another shape than the factors.
   public func weights(of module: PEFTAdapter.Module, in adapter: PEFTAdapter) throws -> [AdaptedWeight] {
-    if let expert = module.expert, expert.count > 1 {
+    if let expert = module.expert, !expert.isRouter {
       return try weights(ofExpert: expert, module, in: adapter)
     }
     guard let tensor = tensor(module.path + ".weight") else {

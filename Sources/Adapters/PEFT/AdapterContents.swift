@@ -74,7 +74,7 @@ struct AdapterContents {
           alpha: resolver.alpha(of: target), scale: resolver.scale(of: target))
       }
       guard let parameter = parameters[path] else { return [module(path, nil, a)] }
-      guard count > 1 || parameter.hasSuffix(".weight") else {
+      guard count > 1 || parameter.hasSuffix(".weight") || FusedExpert.depth(of: parameter) != nil else {
         throw PEFTAdapterError.unsupported(
           path: self.path, what: "the parameter '\(parameter)' is neither a weight nor one of fused experts",
           remedy: "merge the adapter with PEFT's merge_and_unload")

@@ -7,7 +7,7 @@ extension AdapterLayout.Module {
   enum KindOfExpertModule: String, CaseIterable {
     /// `….experts.3.gate_proj`.
     case expert
-    /// `….mlp.gate`, which may as well be the gate of something else.
+    /// `….mlp.gate`.
     case router
   }
 
@@ -18,9 +18,19 @@ extension AdapterLayout.Module {
   var kindOfExpertModule: KindOfExpertModule? {
     let components = path.split(separator: ".")
     guard expert == nil, components.count > 2 else { return nil }
-    if components.last == "gate" { return .router }
-    let isExpert =
-      components[components.count - 3] == "experts" && Int(components[components.count - 2]) != nil
-    return isExpert ? .expert : nil
+    let owner = components[components.count - 2]
+    if components.last == "gate" { return blocksWithRouters.contains(String(owner)) ? .router : nil }
+    return components[components.count - 3] == "experts" && Int(owner) != nil ? .expert : nil
   }
 }
+
+extension AdapterLayout.Module {
+  /// The path of the layer's experts that it is one of, as a module.
+  var expertBlock: String? {
+    guard kindOfExpertModule == .expert else { return nil }
+    return path.split(separator: ".").dropLast(2).joined(separator: ".")
+  }
+}
+
+/// What blocks are called of which a gate is the router, and not a gate of something else.
+private let blocksWithRouters: Set = ["mlp", "block_sparse_moe", "feed_forward"]

@@ -33,12 +33,11 @@ public struct FusedExpert: Sendable, Codable, Hashable {
   }
 
   /// What the matrix is called as a module: `model.layers.0.mlp.experts.gate_up_proj[3]`, `model.layers.0.mlp.gate`.
-  public var path: String { count == 1 ? owner : "\(parameter)[\(index)]" }
+  public var path: String { isRouter ? owner : "\(parameter)[\(index)]" }
+  /// Whether it is a router, the one weight of its module.
+  public var isRouter: Bool { count == 1 && parameter.hasSuffix(".weight") }
   /// The path of the module that owns the parameter.
   public var owner: String { modulePath(ofTensor: parameter) }
-
-  /// The rows of A with this expert's components, of rank r each.
-  func rowsOfA(rank: Int) -> Range<Int> { index * rank..<(index + 1) * rank }
 
   /// The columns of B with this expert's components, ascending.
   func columnsOfB(rank: Int) -> [Int] { (0..<rank).map { $0 * count + index } }
@@ -58,9 +57,16 @@ public struct FusedExpert: Sendable, Codable, Hashable {
 }
 
 /// Modules with the wrappers that PEFT puts around the parameters of these and no others.
-func nestingExperts(_ modules: [AdapterLayout.Module]) -> [AdapterLayout.Module] {
+///
+/// - Throws: `AdapterError.unknownOrder` for one of several parameters of a module whose place among them is not known.
+func nestingExperts(_ modules: [AdapterLayout.Module]) throws(AdapterError) -> [AdapterLayout.Module] {
   let parameters = Dictionary(grouping: modules.compactMap(\.expert), by: \.owner)
     .mapValues { FusedExpert.nested(Set($0.map(\.parameter))) }
+  for nested in parameters.values.sorted(by: { $0[0] < $1[0] }) where nested.count > 1 {
+    if let unknown = nested.first(where: { FusedExpert.depth(of: $0) == nil }) {
+      throw .unknownOrder(parameter: unknown, others: nested.filter { $0 != unknown })
+    }
+  }
   return modules.map { module in
     guard let expert = module.expert, let depth = parameters[expert.owner]?.firstIndex(of: expert.parameter)
     else { return module }

@@ -25,14 +25,14 @@ public struct PEFTAdapterFile: ~Copyable {
   ///
   /// Of a fused parameter it is all experts, under the number of the first module that belongs to it.
   public mutating func write(a: [UInt8], b: [UInt8], rank: Int, module index: Int) throws {
-    let module = layout.modules[index]
+    let module = layout.place(index)
     try writer.write(a, to: module.nameOfA, shape: [rank, module.inputCount])
     try writer.write(b, to: module.nameOfB, shape: [module.outputCount, rank])
   }
 
   /// Leaves a module of the layout out: its difference is zero.
   public mutating func omit(module index: Int) throws {
-    let module = layout.modules[index]
+    let module = layout.place(index)
     try writer.omit(module.nameOfA)
     try writer.omit(module.nameOfB)
     if layout.writesBias { try writer.omit(module.nameOfBias) }
@@ -40,7 +40,7 @@ public struct PEFTAdapterFile: ~Copyable {
 
   /// Writes the change of bias of one written module, as many values as it has outputs.
   public mutating func writeBias(_ bytes: [UInt8], module index: Int) throws {
-    let module = layout.modules[index]
+    let module = layout.place(index)
     try writer.write(bytes, to: module.nameOfBias, shape: [module.outputCount])
   }
 
@@ -74,8 +74,8 @@ extension AdapterLayout {
   /// Room for every tensor of factors, one pair a fused parameter.
   fileprivate var slots: [SafetensorsWriter.Slot] {
     var stacked: Set<String> = []
-    return modules.indices.flatMap { index -> [SafetensorsWriter.Slot] in
-      let module = modules[index]
+    return (0..<modules.count + companions.count).flatMap { index -> [SafetensorsWriter.Slot] in
+      let module = place(index)
       if let expert = module.expert, !stacked.insert(expert.parameter).inserted { return [] }
       let rank = storedRank(ofModule: index, rank: module.largestRank) * (module.expert?.count ?? 1)
       let tensors =

@@ -88,7 +88,7 @@ public struct PEFTAdapterWriter: ~Copyable {
     a: borrowing Matrix<Float>, b: borrowing Matrix<Float>, alpha: Double? = nil,
     bias: consuming Matrix<Float>? = nil, module index: Int
   ) throws {
-    let module = layout.modules[index]
+    let module = layout.place(index)
     try write(
       a: layout.factorType.encode(a, of: module.path), b: layout.factorType.encode(b, of: module.path),
       rank: a.rowCount, alpha: alpha, bias: bias, module: index)
@@ -104,7 +104,7 @@ public struct PEFTAdapterWriter: ~Copyable {
   private mutating func write(
     a: [UInt8], b: [UInt8], rank: Int, alpha: Double?, bias: consuming Matrix<Float>?, module index: Int
   ) throws {
-    let module = layout.modules[index]
+    let module = layout.place(index)
     let stored = layout.storedRank(ofModule: index, rank: rank)
     note(module, rank: stored, alpha: alpha ?? Double(stored))
     guard module.expert == nil else {
@@ -143,7 +143,7 @@ public struct PEFTAdapterWriter: ~Copyable {
   ///
   /// An expert beside others that are written gets factors of zeros: PEFT loads all experts of a parameter or none.
   public mutating func omit(module index: Int) throws {
-    let module = layout.modules[index]
+    let module = layout.place(index)
     if let expert = module.expert {
       try write(experts.omit(expert))
     } else if module.kindOfExpertModule != nil {
@@ -155,8 +155,9 @@ public struct PEFTAdapterWriter: ~Copyable {
 
   /// Writes or leaves out the experts that have no factors.
   private mutating func finishExperts() throws {
-    for index in omittedExperts {
-      guard let alpha = layout.modules[index].kindOfExpertModule.flatMap({ alphaOfExperts[$0] }) else {
+    let companions = layout.modules.count..<layout.modules.count + layout.companions.count
+    for index in omittedExperts + companions {
+      guard let alpha = layout.place(index).kindOfExpertModule.flatMap({ alphaOfExperts[$0] }) else {
         try file.omit(module: index)
         continue
       }
@@ -203,8 +204,11 @@ public struct PEFTAdapterWriter: ~Copyable {
       case .given(let targets): targets
       case .paths: TargetModules(targets: modules, exclusions: [])
       }
+    // No pattern reaches experts that PEFT fuses: what the configuration says to all is theirs.
+    let rank = alphaOfExperts.isEmpty ? nil : layout.rankOfExpertModules
     let configuration = PEFTConfiguration(
-      baseModel: description.baseModel, taskType: description.taskType, ranks: ranks, alphas: alphas,
+      baseModel: description.baseModel, taskType: description.taskType, rank: rank,
+      alpha: alphaOfExperts.values.first, ranks: ranks, alphas: alphas,
       targets: targets, targetParameters: parameters.sorted(),
       modulesToSave: description.modulesToSave ?? savedModules.sorted(),
       hasLoRABias: layout.writesBias, bias: description.bias, fanInFanOut: description.fanInFanOut,

@@ -21,12 +21,14 @@ public struct PEFTConfiguration: Sendable, Encodable {
   /// Describes an adapter whose modules have these ranks, at least one of them positive.
   ///
   /// If no alphas are given, alpha equals the rank everywhere, so that the scale is 1 with every loader and square
-  /// roots of ranks never enter. Modules below the largest rank, or with another alpha than the largest rank's, get
-  /// a pattern that matches their path and nothing else.
+  /// roots of ranks never enter. Modules of another rank or alpha than the configuration's get a pattern that matches
+  /// their path and nothing else.
   ///
   /// - Parameters:
   ///   - baseModel: What the loader may fetch the base model by.
   ///   - taskType: PEFT's name for the model's use, if it has one.
+  ///   - rank: That of all without a pattern; nil for the largest.
+  ///   - alpha: That of all without a pattern; nil for the largest rank's.
   ///   - ranks: Rank by full path, for the adapted modules and parameters.
   ///   - alphas: Alpha by full path, for the same; nil for the ranks.
   ///   - targets: How PEFT finds these modules and no others.
@@ -38,21 +40,22 @@ public struct PEFTConfiguration: Sendable, Encodable {
   ///   - ensuresWeightTying: Whether what is trained of the input embedding is also the head's.
   ///   - version: The version of PEFT whose order the factors of fused experts have; nil for today's.
   public init(
-    baseModel: String, taskType: String?, ranks: [String: Int], alphas: [String: Double]? = nil,
-    targets: TargetModules, targetParameters: [String] = [], modulesToSave: [String] = [],
+    baseModel: String, taskType: String?, rank: Int? = nil, alpha: Double? = nil, ranks: [String: Int],
+    alphas: [String: Double]? = nil, targets: TargetModules, targetParameters: [String] = [],
+    modulesToSave: [String] = [],
     hasLoRABias: Bool = false, bias: String = "none",
     fanInFanOut: Bool = false, ensuresWeightTying: Bool = false, version: String? = nil
   ) {
-    let largest = ranks.values.max() ?? 1
+    let rank = rank ?? ranks.values.max() ?? 1
     let alphas = alphas ?? ranks.mapValues(Double.init)
-    let largestAlpha = ranks.filter { $0.value == largest }.keys.compactMap { alphas[$0] }.max()
-    let alpha = largestAlpha ?? Double(largest)
+    let alpha =
+      alpha ?? ranks.filter { $0.value == rank }.keys.compactMap { alphas[$0] }.max() ?? Double(rank)
     baseModelNameOrPath = baseModel
     self.taskType = taskType
-    rank = largest
+    self.rank = rank
     self.alpha = alpha
     rankPattern = Dictionary(
-      uniqueKeysWithValues: ranks.filter { $0.value < largest }.map { (anchoredPattern($0.key), $0.value) })
+      uniqueKeysWithValues: ranks.filter { $0.value != rank }.map { (anchoredPattern($0.key), $0.value) })
     alphaPattern = Dictionary(
       uniqueKeysWithValues: alphas.filter { $0.value != alpha }.map { (anchoredPattern($0.key), $0.value) })
     targetModules = targets.targets

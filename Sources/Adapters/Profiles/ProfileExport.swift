@@ -107,7 +107,7 @@ public struct ProfileExport {
   }
 
   private var fusedCount: Int {
-    Set(source.updates.compactMap(\.expert).filter { $0.count > 1 }.map(\.parameter)).count
+    Set(source.updates.compactMap(\.expert).filter { !$0.isRouter }.map(\.parameter)).count
   }
 
   private func writeGGUF(to path: String) throws -> [String] {

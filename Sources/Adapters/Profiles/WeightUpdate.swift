@@ -66,8 +66,9 @@ extension AdapterUpdate {
   fileprivate func weights(source: Int, model: ConsumerModel?) -> [WeightUpdate] {
     guard let expert else { return [WeightUpdate(self, source: source)] }
     let family = ExpertFamily(modelType: model?.modelType)
-    if expert.count == 1 {
-      let path = family?.router(expert) ?? path
+    if expert.isRouter {
+      // Where experts stay fused, the router stays a parameter too.
+      guard let path = family?.router(expert) else { return [] }
       return [WeightUpdate(self, source: source, path: path, outputs: 0..<outputCount)]
     }
     guard let family, let residual = expert.residualStream(in: self), residual == model?.hiddenSize

@@ -1,3 +1,5 @@
+internal import WeightSources
+
 /// Which singular values of each type of module an adapter keeps.
 ///
 /// A type is the last name of a module's path, such as `q_proj`; `*` stands for every type that is not named
@@ -62,10 +64,13 @@ public struct TripletEdit: Sendable, Codable, Equatable {
   private func quoted(_ type: String) -> String { type == Self.anyType ? "\"*\"" : type }
 }
 
-/// The last name of a module's path.
+/// The last name of a module's path, of an expert of a stack that of the stack.
 ///
-/// - Parameter module: Such as `model.layers.0.self_attn.q_proj`.
-/// - Returns: Such as `q_proj`.
+/// - Parameter module: Such as `model.layers.0.self_attn.q_proj` or `model.layers.0.mlp.experts.gate_up_proj[3]`.
+/// - Returns: Such as `q_proj` or `gate_up_proj`.
 public func moduleType(_ module: String) -> String {
-  module.lastIndex(of: ".").map { String(module[module.index(after: $0)...]) } ?? module
+  var path = isInStack(module) ? String(module.prefix { $0 != "[" }) : module
+  // Granite's stacks are weights of modules.
+  if isInStack(module), path.hasSuffix(".weight") { path = modulePath(ofTensor: path) }
+  return path.lastIndex(of: ".").map { String(path[path.index(after: $0)...]) } ?? path
 }

@@ -41,9 +41,10 @@ public struct FolderAdapter {
     let spectra = try selected.map { ModuleSpectrum($0, values: try folder.values(of: $0)) }
     factorType = request.factorType ?? record.factorType
     let type = factorType
+    let others = record.linearModules(besides: selected)
     let (choices, ruleNotes) = try request.rules.choices(
       for: spectra, bytesPerNumber: type.elementType.bitWidth / 8,
-      byteCount: { try storedByteCount(selected, ranks: $0, type) })
+      byteCount: { try storedByteCount(selected, ranks: $0, others, type) })
     guard choices.contains(where: { !$0.numbers.isEmpty }) else {
       throw FolderAdapterError.nothingLeft(path: folder.path, moduleCount: selected.count)
     }
@@ -60,7 +61,7 @@ public struct FolderAdapter {
       request.savesNorms && $0.kind == .tuned && edit.keepsLayer(of: $0.modulePath)
     }
     layout = try AdapterLayout(
-      modules: modules.map(\.layout), savable: norms.map(\.savable), factorType: factorType,
+      modules: modules.map(\.layout), others: others, savable: norms.map(\.savable), factorType: factorType,
       writesBias: request.savesBias)
     notes = record.notes + ruleNotes + (request.savesBias ? Self.biasNotes(modules, record) : [])
   }
@@ -169,11 +170,27 @@ public struct FolderAdapter {
 }
 
 /// The bytes of some modules' factors of given ranks, with the zeros that PEFT wants of experts.
-private func storedByteCount(_ modules: [DecomposedModule], ranks: [Int], _ type: FactorType) throws -> Int {
+private func storedByteCount(
+  _ modules: [DecomposedModule], ranks: [Int], _ others: [AdapterLayout.Module], _ type: FactorType
+) throws -> Int {
   try AdapterLayout(
-    modules: zip(modules, ranks).map { AdapterLayout.Module($0, rank: $1) }, savable: [], factorType: type,
-    writesBias: false
+    modules: zip(modules, ranks).map { AdapterLayout.Module($0, rank: $1) }, others: others, savable: [],
+    factorType: type, writesBias: false
   ).largestByteCount
+}
+
+extension DecompositionRecord {
+  /// The model's linear layers but for some of the decomposed ones.
+  fileprivate func linearModules(besides selected: [DecomposedModule]) -> [AdapterLayout.Module] {
+    let taken = Set(selected.map(\.module))
+    let layers = leftOut.filter { $0.role == .linear && $0.shape.count == 2 && !$0.tensor.hasSuffix("]") }
+    return modules.filter { !taken.contains($0.module) }.map { AdapterLayout.Module($0, rank: 0) }
+      + layers.map {
+        AdapterLayout.Module(
+          path: modulePath(ofTensor: $0.tensor), outputCount: $0.shape[0], inputCount: $0.shape[1],
+          largestRank: 0)
+      }
+  }
 }
 
 extension TripletRules {

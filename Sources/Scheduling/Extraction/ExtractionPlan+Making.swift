@@ -55,6 +55,7 @@ extension ExtractionPlan {
     leftOut = selection.leftOut
     layout = try AdapterLayout(
       modules: selection.modules.map { naming.layoutModule($0, rank: largestRank($0.pair.shape)) },
+      others: selection.leftOut.compactMap(\.matrixModule).map { naming.layoutModule($0, rank: 0) },
       savable: request.savesNorms || product == .triplets ? savableTensors(pairing, naming) : [],
       factorType: request.factorType ?? naturalFactorType(selection.modules),
       writesBias: request.savesBias)

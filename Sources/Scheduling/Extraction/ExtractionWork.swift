@@ -13,11 +13,6 @@ public struct ExtractionWork: UnitWork {
   private let outlivesFailures: Bool
   private let reader = SoleReader()
 
-  /// The reading thread alone uses it.
-  private final class SoleReader: @unchecked Sendable {
-    let deltas = DeltaReader()
-  }
-
   /// What the reading thread hands over.
   public final class Loaded: @unchecked Sendable {
     // Handed from one thread to the other through a lock, and never used by both.

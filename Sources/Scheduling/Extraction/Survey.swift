@@ -98,11 +98,6 @@ private struct SurveyWork: UnitWork {
   let pairs: [TensorPair]
   private let reader = SoleReader()
 
-  /// The reading thread alone uses it.
-  private final class SoleReader: @unchecked Sendable {
-    let deltas = DeltaReader()
-  }
-
   init(_ plan: ExtractionPlan) {
     pairs = plan.modules.map(\.pair) + plan.leftOut.map(\.pair)
   }

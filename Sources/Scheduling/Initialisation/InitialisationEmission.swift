@@ -15,6 +15,8 @@ struct InitialisationEmission: ~Copyable {
   private let finalPath: String
   private var model: CheckpointWriter?
   private var factors: SafetensorsWriter
+  /// What the configuration must say to all, if there are experts.
+  private let rankOfExpertModules: Int?
 
   /// Begins the files of a folder whose contents exist and are empty.
   init(_ plan: InitialisationPlan, folder: OutputFolder) throws {
@@ -33,7 +35,9 @@ struct InitialisationEmission: ~Copyable {
       file = "adapter/adapter_model.safetensors"
     }
     if plan.request.method.writesResidualModel { model = try CheckpointWriter(of: source, into: contents) }
+    let rankOfExpertModules = try plan.adapterLayout().rankOfExpertModules
     factors = try SafetensorsWriter(path: contents + "/" + file, slots: slots, metadata: ["format": "pt"])
+    self.rankOfExpertModules = rankOfExpertModules
     self.plan = plan
     self.source = source
     self.contents = contents
@@ -78,7 +82,7 @@ struct InitialisationEmission: ~Copyable {
     let original = URL(fileURLWithPath: plan.request.modelPath).standardizedFileURL.path
     return PEFTConfiguration(
       baseModel: plan.request.method.writesResidualModel ? finalPath : original, taskType: plan.taskType,
-      ranks: Dictionary(uniqueKeysWithValues: ranks),
+      rank: rankOfExpertModules, ranks: Dictionary(uniqueKeysWithValues: ranks),
       targets: TargetModules(adapted: ranks.map(\.0), all: plan.allModulePaths), fanInFanOut: plan.usesConv1D)
   }
 

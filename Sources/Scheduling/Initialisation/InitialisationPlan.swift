@@ -113,6 +113,7 @@ private func selectModules(
   let selection = try ModuleSelection(
     Pairing(base: model, tuned: model), tuned: model, isHeadTied: isHeadTied, options: options)
   let modules = selection.modules.filter { !isPackagesChoice || isReplaced($0) }
+  if request.method != .svdTraining { try seeThatExpertsAreWhole(modules, selection.leftOut) }
   for module in modules {
     if module.role == .embedding { throw InitialisationError.embedding(module: module.name) }
     if module.role == .head && isHeadTied { throw InitialisationError.tiedHead(module: module.name) }
@@ -122,6 +123,20 @@ private func selectModules(
     }
   }
   return modules
+}
+
+/// Sees that of each layer all experts are initialised, or none.
+private func seeThatExpertsAreWhole(
+  _ modules: [ModuleSelection.SelectedModule], _ leftOut: [ModuleSelection.LeftOut]
+) throws {
+  func place(_ module: ModuleSelection.SelectedModule) -> AdapterLayout.Module {
+    AdapterLayout.Module(
+      path: module.name, outputCount: module.pair.shape[0], inputCount: module.pair.shape[1], largestRank: 1)
+  }
+  let layout = try AdapterLayout(
+    modules: modules.filter { $0.stack == nil }.map(place),
+    others: leftOut.compactMap(\.matrixModule).map(place), savable: [], factorType: .f32, writesBias: false)
+  if let missing = layout.companions.first { throw InitialisationError.someExperts(missing: missing.path) }
 }
 
 /// Whether svd-training replaces a module of its own accord.

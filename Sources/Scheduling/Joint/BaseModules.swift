@@ -50,6 +50,12 @@ struct BaseModules {
       baseModel: baseName, taskType: taskType, fanInFanOut: naming.usesConv1D, targets: .among(allPaths))
   }
 
+  /// The modules that a decomposition does not have.
+  func others(than record: JointRecord) -> [AdapterLayout.Module] {
+    let decomposed = Set(record.groups.flatMap(\.modules))
+    return modules.keys.filter { !decomposed.contains($0) }.sorted().map { module($0, rank: 0) }
+  }
+
   /// A module of the decomposition as an adapter's file lays it out.
   func module(_ name: String, rank: Int) -> AdapterLayout.Module {
     guard let module = modules[name] else { preconditionFailure("the modules were seen to be there") }

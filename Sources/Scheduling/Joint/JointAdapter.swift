@@ -97,7 +97,7 @@ public struct JointAdapter: Sendable {
     let layout = try AdapterLayout(
       modules: record.groups.flatMap { group in
         group.modules.map { base.module($0, rank: largestRank(group)) }
-      }, savable: [], factorType: request.factorType, writesBias: false)
+      }, others: base.others(than: record), savable: [], factorType: request.factorType, writesBias: false)
     var writer = try PEFTAdapterWriter(folder: path, layout: layout, description: base.description(baseName))
     var records: [JointModuleRecord] = []
     for (group, groupEdit) in zip(record.groups, edit.groups) {

@@ -10,11 +10,6 @@ final class ModelSlices: SliceSource {
   private let group: LayerGroup
   private let reader = SoleReader()
 
-  /// One thread at a time uses it.
-  private final class SoleReader: @unchecked Sendable {
-    let deltas = DeltaReader()
-  }
-
   init(_ group: LayerGroup) {
     self.group = group
     count = group.sliceCount

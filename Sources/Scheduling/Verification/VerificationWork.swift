@@ -17,11 +17,6 @@ struct VerificationWork: UnitWork {
   private let threadCount: Int
   private let reader = SoleReader()
 
-  /// The reading thread alone uses it.
-  private final class SoleReader: @unchecked Sendable {
-    let deltas = DeltaReader()
-  }
-
   /// What the reading thread hands over.
   final class Loaded: @unchecked Sendable {
     // Handed from one thread to the other through a lock, and never used by both.

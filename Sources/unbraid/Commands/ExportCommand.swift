@@ -50,11 +50,11 @@ struct ExportCommand: JobCommand {
       guard let folder else { return }
       let (count, notes) = try folder.publishing { try write(to: folder.contentsPath) }
       for note in notes { Messages.printNotice("note: \(note)") }
-      print("\(output.path): \(count) updates for \(profile.rawValue)")
+      print("\(output.path): for \(profile.rawValue), of \(count) updates")
     }
   }
 
-  /// Writes the consumer's files; returns how many updates they hold, and sentences for a person.
+  /// Writes the consumer's files; returns of how many updates, and sentences for a person.
   private func write(to path: String) throws -> (Int, [String]) {
     let adapter = try PEFTAdapter.open(tidyPath(adapter))
     let model = try model(of: adapter)

@@ -64,6 +64,12 @@ struct ByteCount: ExpressibleByArgument {
 
   init(_ count: Int) { self.count = count }
 
+  /// In the largest unit of which it is a whole number.
+  var defaultValueDescription: String {
+    let unit = [("G", 30), ("M", 20), ("K", 10)].first { count > 0 && count % (1 << $0.1) == 0 }
+    return unit.map { "\(count >> $0.1)\($0.0)" } ?? "\(count)"
+  }
+
   init?(argument: String) {
     let units: [Character: Double] = ["K": 0x1p10, "M": 0x1p20, "G": 0x1p30, "T": 0x1p40]
     let unit = argument.uppercased().last.flatMap { units[$0] }
