@@ -148,7 +148,9 @@ extension UnbraidSuite {
       }
     }
 
-    @Test("PEFT gets all experts of a layer, zeros for those that were not chosen", arguments: ["extract", "adapter"])
+    @Test(
+      "PEFT gets all experts of a layer, zeros for those that were not chosen",
+      arguments: ["extract", "adapter"])
     func chosenModules(command: String) throws {
       let pair = ExpertPair.modules()
       let workspace = try Workspace(pair.models)
@@ -208,18 +210,23 @@ extension UnbraidSuite {
       for side in [\ModelPair.base, \ModelPair.tuned] {
         let stack = strange.models[keyPath: side][ExpertPair.down]
         strange.models[keyPath: side].tensors.append(
-          FixtureTensor(ExpertPair.block + ".experts.scales", shape: stack.shape, stack.values))
+          FixtureTensor(ExpertPair.block + ".experts.mixing", shape: stack.shape, stack.values))
       }
       try Workspace(strange.models).expectRefusal(
-        "parameter '\(ExpertPair.block).experts.scales': PEFT wraps it together with '\(ExpertPair.down)', "
-          + "'\(ExpertPair.gateUp)', in an order that is not known here; leave it out with --exclude", status: 64)
+        "parameter '\(ExpertPair.block).experts.mixing': PEFT wraps it together with '\(ExpertPair.down)', "
+          + "'\(ExpertPair.gateUp)', in an order that is not known here; leave it out with --exclude",
+        status: 64)
       let some = try Workspace(ExpertPair.modules().models)
       let start = try Workspace.run(
-        ["init", some.basePath, "--as", "pissa", "--rank", "2", "--targets", "up_proj", "-o", some.outputPath])
+        [
+          "init", some.basePath, "--as", "pissa", "--rank", "2", "--targets", "up_proj", "-o",
+          some.outputPath,
+        ])
       #expect(start.status != 0)
       #expect(
         start.errorOutput.contains(
-          "module '\(ExpertPair.block).experts.0.down_proj' is left out and others of its layer's experts are not"))
+          "module '\(ExpertPair.block).experts.0.down_proj' is left out and others of its layer's experts are not"
+        ))
     }
   }
 }
