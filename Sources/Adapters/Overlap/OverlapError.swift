@@ -16,6 +16,8 @@ public enum OverlapError: Error, CustomStringConvertible, Equatable, Sendable {
     case .nothingInCommon(let first, let second, let firstExample, let secondExample):
       "\(first) and \(second) have no module in common: the first has '\(firstExample)', the second "
         + "'\(secondExample)'; give two of one base model"
+        + ([firstExample, secondExample].contains { $0.contains(".experts.") }
+          ? ", with its experts as modules in both or fused in both" : "")
     case .otherShape(let module, let first, let second, let firstPath, let secondPath):
       "module '\(module)' is \(first[0]) × \(first[1]) in \(firstPath) and \(second[0]) × \(second[1]) in "
         + "\(secondPath); give two of one base model"
