@@ -47,6 +47,30 @@ import WeightSources
     }
   }
 
+  @Test(
+    "the configuration has the rank and alpha of experts, which no pattern reaches, not a router's or the largest"
+  )
+  func expertsOfModules() throws {
+    let folder = try TemporaryFolder()
+    let paths = ["experts.0.down_proj", "gate", "up_proj"].map { "model.layers.0.mlp." + $0 }
+    let layout = try AdapterLayout(
+      modules: zip(paths, [2, 1, 4]).map {
+        AdapterLayout.Module(path: $0, outputCount: 6, inputCount: 5, largestRank: $1)
+      }, savable: [], factorType: .f32, writesBias: false)
+    var writer = try PEFTAdapterWriter(
+      folder: folder.path, layout: layout, description: .init(baseModel: "base", taskType: "CAUSAL_LM"))
+    for (index, (rank, alpha)) in [(2, 6.0), (1, 3.0), (4, 5.0)].enumerated() {
+      try writer.write(
+        a: TestMatrices.noise(rows: rank, columns: 5), b: TestMatrices.noise(rows: 6, columns: rank),
+        alpha: alpha, module: index)
+    }
+    try writer.finish().encoded().write(to: URL(filePath: folder.file("adapter_config.json")))
+    let adapter = try PEFTAdapter.open(folder.path)
+    #expect(adapter.configuration.rank == 2 && adapter.configuration.alpha == 6)
+    #expect(adapter.modules.map(\.rank) == [2, 2, 4])
+    #expect(adapter.modules.map(\.scale) == [3, 1.5, 1.25])
+  }
+
   @Test("the scale is alpha / r, or alpha / √r, by the first pattern that matches")
   func scales() throws {
     let folder = try TemporaryFolder()

@@ -4,7 +4,7 @@
 /// ranks does not reach them.
 extension AdapterLayout.Module {
   /// What kind of module goes along with others of its kind.
-  enum KindOfExpertModule: String, CaseIterable {
+  enum KindOfExpertModule {
     /// `….experts.3.gate_proj`.
     case expert
     /// `….mlp.gate`.

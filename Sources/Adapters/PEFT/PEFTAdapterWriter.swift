@@ -17,7 +17,7 @@ public struct PEFTAdapterWriter: ~Copyable {
   private var parameters: Set<String> = []
   /// Experts that are modules and have no factors.
   private var omittedExperts: [Int] = []
-  /// The alpha of those that have.
+  /// The alpha of those that have, by kind.
   private var alphaOfExperts: [AdapterLayout.Module.KindOfExpertModule: Double] = [:]
 
   /// What the configuration says besides the modules.
@@ -208,7 +208,7 @@ public struct PEFTAdapterWriter: ~Copyable {
     let rank = alphaOfExperts.isEmpty ? nil : layout.rankOfExpertModules
     let configuration = PEFTConfiguration(
       baseModel: description.baseModel, taskType: description.taskType, rank: rank,
-      alpha: alphaOfExperts.values.first, ranks: ranks, alphas: alphas,
+      alpha: alphaOfExperts[.expert] ?? alphaOfExperts[.router], ranks: ranks, alphas: alphas,
       targets: targets, targetParameters: parameters.sorted(),
       modulesToSave: description.modulesToSave ?? savedModules.sorted(),
       hasLoRABias: layout.writesBias, bias: description.bias, fanInFanOut: description.fanInFanOut,
