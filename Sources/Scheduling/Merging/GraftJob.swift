@@ -4,7 +4,7 @@ internal import Foundation
 internal import WeightSources
 
 /// Writes a model with some layers of a fine-tune of it, tensor by tensor, on one rank.
-public struct GraftJob {
+public struct GraftJob: RewritingJob {
   private let request: GraftRequest
   private let versionText: String
 
@@ -14,17 +14,7 @@ public struct GraftJob {
     versionText = version
   }
 
-  /// Fills a folder and publishes it.
-  ///
-  /// Files of the model that an interrupted run of the same job has finished are not written again.
-  ///
-  /// - Parameters:
-  ///   - folder: The output.
-  ///   - notify: Called with sentences for a person; by a signal's thread too.
-  ///   - onProgress: Called after each tensor.
-  /// - Returns: What was done.
-  /// - Throws: `JobStopped` after a signal, what is wrong with the inputs, or what the device has against the output; the
-  ///   folder is then not published.
+  /// Copies the layers into the model.
   public func run(
     into folder: OutputFolder, notify: @escaping @Sendable (String) -> Void,
     onProgress: (RewritingProgress) -> Void
@@ -39,7 +29,7 @@ public struct GraftJob {
     }
   }
 
-  /// What to say of a folder that this very job has completed; nil if it holds anything else.
+  /// What changed in the model that it has made.
   public func completedSummary(at path: String) -> String? {
     try? rewriting(.open(request.basePath), .open(request.tunedPath)).completedSummary(at: path)
   }

@@ -7,7 +7,7 @@ internal import WeightSources
 /// Writes a model with adapters added to it, tensor by tensor, on one rank.
 ///
 /// What it takes is reading and writing the model once; the sums are a small part of that.
-public struct MergeJob {
+public struct MergeJob: RewritingJob {
   private let request: MergeRequest
   private let versionText: String
 
@@ -17,17 +17,7 @@ public struct MergeJob {
     versionText = version
   }
 
-  /// Fills a folder and publishes it.
-  ///
-  /// Files of the model that an interrupted run of the same job has finished are not written again.
-  ///
-  /// - Parameters:
-  ///   - folder: The output.
-  ///   - notify: Called with sentences for a person; by a signal's thread too.
-  ///   - onProgress: Called after each tensor.
-  /// - Returns: What was done.
-  /// - Throws: `JobStopped` after a signal, what is wrong with the inputs, or what the device has against the output; the
-  ///   folder is then not published.
+  /// Adds the adapters to the model.
   public func run(
     into folder: OutputFolder, notify: @escaping @Sendable (String) -> Void,
     onProgress: (RewritingProgress) -> Void
@@ -46,7 +36,7 @@ public struct MergeJob {
       replacing: { try merge.merged($0, with: reader) })
   }
 
-  /// What to say of a folder that this very job has completed; nil if it holds anything else.
+  /// What changed in the model that it has made.
   public func completedSummary(at path: String) -> String? {
     try? merge().rewriting.completedSummary(at: path)
   }

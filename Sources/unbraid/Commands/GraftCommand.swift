@@ -39,12 +39,7 @@ struct GraftCommand: JobCommand {
     let request = GraftRequest(
       basePath: tidyPath(base), tunedPath: tidyPath(tuned), layers: try layerNumbers(),
       shardSize: shardSize?.count)
-    let job = GraftJob(request, version: Unbraid.version)
-    try withSoleWriter(
-      output.path, on: world, completed: { job.completedSummary(at: tidyPath(output.path)) }
-    ) { folder, progress in
-      try job.run(into: folder, notify: Messages.printNotice, onProgress: progress)
-    }
+    try runByOneRank(GraftJob(request, version: Unbraid.version), to: output.path, on: world)
   }
 
   private func layerNumbers() throws -> TripletNumbers {

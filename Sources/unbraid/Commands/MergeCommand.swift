@@ -36,12 +36,7 @@ struct MergeCommand: JobCommand {
     let request = MergeRequest(
       modelPath: tidyPath(model), adapters: adapters.map { (tidyPath($0.path), $0.weight) },
       shardSize: shardSize?.count)
-    let job = MergeJob(request, version: Unbraid.version)
-    try withSoleWriter(
-      output.path, on: world, completed: { job.completedSummary(at: tidyPath(output.path)) }
-    ) { folder, progress in
-      try job.run(into: folder, notify: Messages.printNotice, onProgress: progress)
-    }
+    try runByOneRank(MergeJob(request, version: Unbraid.version), to: output.path, on: world)
   }
 }
 
@@ -67,23 +62,19 @@ struct WeightedPath: ExpressibleByArgument {
 /// Collective: lets rank 0 write a model, and prints how that went; the other ranks have nothing to do.
 ///
 /// - Parameters:
+///   - job: What to write.
 ///   - path: The folder as typed.
 ///   - world: All ranks.
-///   - completed: What to say of an occupied folder that this very command has completed; nil if it holds anything else.
-///   - write: Called on rank 0 with the folder to fill and what to call after each tensor.
-/// - Throws: `OutputError` on rank 0 if the folder cannot be taken, and what `write` throws.
-func withSoleWriter(
-  _ path: String, on world: borrowing Communicator, completed: () -> String?,
-  _ write: (OutputFolder, @escaping (RewritingProgress) -> Void) throws -> RewritingReport
-) throws {
-  try withOutput(path, on: world, completed: completed) { folder in
+/// - Throws: `OutputError` on rank 0 if the folder cannot be taken, and what the job throws.
+func runByOneRank(_ job: some RewritingJob, to path: String, on world: borrowing Communicator) throws {
+  try withOutput(path, on: world, completed: { job.completedSummary(at: tidyPath(path)) }) { folder in
     guard let folder else { return }
     if world.size > 1 {
       Messages.printNotice(
         "note: reading and writing take all the time: one rank does it, \(world.size - 1) wait")
     }
     let printer = ProgressPrinter()
-    let report = try write(folder) { state in
+    let report = try job.run(into: folder, notify: Messages.printNotice) { state in
       printer.show(
         state.finishedCount, of: state.tensorCount,
         share: Double(state.bytesDone) / Double(max(1, state.byteCount)), bytesDone: state.bytesDone)
